@@ -1,0 +1,28 @@
+// Package chat holds the words and the rules of WhaleShark: pure, without I/O and without a clock.
+//
+// The words, each of which means one thing everywhere (Go, SQL, subjects, frames, docs):
+//
+//	frame         bytes on a client's wire
+//	device        an (app, user, client type, imei): one installation of a client
+//	session       one live connection of a device; an edge numbers its sessions
+//	conversation  a pair of users, or a group
+//	request       what a device asks of a conversation, not yet judged; it travels through the ingress
+//	message       a request to say something
+//	record        what happened in a conversation: a message with its seq, a refusal
+//	block         the records committed together, in one revision of the log's bucket
+//	log           all blocks of a partition, in order
+//	seq           a message's number in its conversation: 1, 2, 3, … without a gap
+//	place         a record's position in the log; the "message key" of the wire
+//	head          a conversation's newest seq
+//	partition     the share of conversations whose token hashes to the same number
+//	position      how far a partition has folded its ingress in
+//	signal        something that passes and is never in the log: a receipt, the answer to a repeat
+//	route         which edge holds a session
+//	node          one process that takes part: an edge or a worker
+//	life          a memory stream between two losses of its content
+//	mark          how far Postgres has a partition
+//	vector        a revision (or a position) for each partition
+//
+// A message falls: a device's frame becomes a [Request] at the edge, a [Record] in a [Block] at the sequencer ([Sequencer] is the
+// rule), a push at the fan-out, and a frame again at the edges of its recipients.
+package chat

@@ -1,0 +1,138 @@
+package chat
+
+import (
+	"fmt"
+	"strconv"
+)
+
+// Code is an error code as clients see it. The original's codes keep their numbers; ours are the 9xxxx ones from 90002 on and 50006.
+type Code int32
+
+// The codes that this server answers with. What each means, whether trying again can help, and whether the connection is
+// closed with it stands in one table, [Codes].
+const (
+	OK Code = 200
+
+	UserMissing     Code = 20001
+	SenderMuted     Code = 50002
+	SenderForbidden Code = 50003
+	MessageIDReused Code = 50006
+
+	FriendDeleted    Code = 30004
+	DeletedByFriend  Code = 30005
+	FriendBlocked    Code = 30006
+	BlockedByFriend  Code = 30007
+	RelationMissing  Code = 30008
+	SignMissing      Code = 60000
+	AppMissing       Code = 60001
+	SignWrong        Code = 60003
+	SignExpired      Code = 60004
+	SignOtherUser    Code = 60005
+	Internal         Code = 90000
+	BadParameter     Code = 90001
+	Busy             Code = 90002
+	TooManyFrames    Code = 90003
+	Unavailable      Code = 90004
+	NotLoggedIn      Code = 90010
+	UnknownCommand   Code = 90011
+	BadEncoding      Code = 90012
+	BadBody          Code = 90013
+	BadString        Code = 90014
+	BadLength        Code = 90015
+	BadClientType    Code = 90016
+	AlreadyLoggedIn  Code = 90017
+	LoginTimeout     Code = 90020
+	HeartbeatTimeout Code = 90021
+	SlowConsumer     Code = 90022
+	Replaced         Code = 90023
+	GoingAway        Code = 90024
+)
+
+// CodeInfo is a row of the table of codes.
+type CodeInfo struct {
+	Code      Code
+	Name      string // one word for logs and metrics
+	Meaning   string // one sentence for people; also the wire's msg
+	Retryable bool   // the same request may succeed later; otherwise it is final
+	Closes    bool   // the server closes the connection after it
+}
+
+// Codes is the table of every code that this server answers with, in the order of their numbers.
+var Codes = []CodeInfo{
+	{OK, "ok", "success", false, false},
+	{UserMissing, "user_missing", "the user does not exist", false, false},
+	{FriendDeleted, "friend_deleted", "you have deleted this friend", false, false},
+	{DeletedByFriend, "deleted_by_friend", "the other side has deleted you", false, false},
+	{FriendBlocked, "friend_blocked", "you have blocked this friend", false, false},
+	{BlockedByFriend, "blocked_by_friend", "the other side has blocked you", false, false},
+	{RelationMissing, "relation_missing", "you are not friends", false, false},
+	{SenderMuted, "sender_muted", "the sender is muted", false, false},
+	{SenderForbidden, "sender_forbidden", "the sender is forbidden", false, false},
+	{MessageIDReused, "message_id_reused", "this messageId was used for another message", false, false},
+	{SignMissing, "sign_missing", "the login needs a userSign", false, false},
+	{AppMissing, "app_missing", "the app does not exist", false, false},
+	{SignWrong, "sign_wrong", "the userSign is wrong", false, false},
+	{SignExpired, "sign_expired", "the userSign has expired", false, false},
+	{SignOtherUser, "sign_other_user", "the userSign belongs to another user", false, false},
+	{Internal, "internal", "internal error", true, false},
+	{BadParameter, "bad_parameter", "a field is missing or out of its limits", false, false},
+	{Busy, "busy", "the server is busy; send again", true, false},
+	{TooManyFrames, "too_many_frames", "too many frames; slow down and send again", true, false},
+	{Unavailable, "unavailable", "what this needs is not available now; send again", true, false},
+	{NotLoggedIn, "not_logged_in", "log in first", false, false},
+	{UnknownCommand, "unknown_command", "unknown command", false, false},
+	{BadEncoding, "bad_encoding", "messageType must be 0 (JSON)", false, false},
+	{BadBody, "bad_body", "the body must be a JSON object", false, false},
+	{BadString, "bad_string", "a string holds U+0000, a lone surrogate or invalid UTF-8", false, false},
+	{BadLength, "bad_length", "a length is negative or above its limit", false, true},
+	{BadClientType, "bad_client_type", "clientType must be 0 to 5", false, false},
+	{AlreadyLoggedIn, "already_logged_in", "this connection has logged in already", false, false},
+	{LoginTimeout, "login_timeout", "no login in time", true, true},
+	{HeartbeatTimeout, "heartbeat_timeout", "no heartbeat in time", true, true},
+	{SlowConsumer, "slow_consumer", "the client reads too slowly", true, true},
+	{Replaced, "replaced", "a newer login of the same device has replaced this one", false, true},
+	{GoingAway, "going_away", "the server is going away; connect again", true, true},
+}
+
+var codes = func() map[Code]CodeInfo {
+	m := make(map[Code]CodeInfo, len(Codes))
+	for _, info := range Codes {
+		m[info.Code] = info
+	}
+	return m
+}()
+
+// Info returns the code's row; a code that is not in the table is answered with that of [Internal].
+func (c Code) Info() CodeInfo {
+	if info, ok := codes[c]; ok {
+		return info
+	}
+	return codes[Internal]
+}
+
+// String returns the code's name, as logs and metrics show it.
+func (c Code) String() string {
+	if info, ok := codes[c]; ok {
+		return info.Name
+	}
+	return "code(" + strconv.Itoa(int(c)) + ")"
+}
+
+// Error is what a client may see of a failure. Everything else is internal: logged with its cause, shown as [Internal].
+type Error struct {
+	Code   Code
+	Reason string // more than the code's meaning, for the client's developer; may be empty
+}
+
+// Error implements error.
+func (e Error) Error() string {
+	if e.Reason == "" {
+		return e.Code.Info().Meaning
+	}
+	return e.Reason
+}
+
+// Errorf returns an [Error] with a reason.
+func Errorf(c Code, format string, args ...any) Error {
+	return Error{Code: c, Reason: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,3 @@
+module github.com/whaleshark-im/whaleshark
+
+go 1.26
