@@ -1,0 +1,293 @@
+package chat
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Sequencer is the rule of one partition: it judges requests in the order of the ingress, numbers the messages of each conversation,
+// and makes the next block of the log. It is pure: requests, facts, outcomes and the time come in; blocks, answers and questions
+// come out. The owner of a partition carries them out; two owners at once are harmless, because only one of two blocks that follow
+// the same revision can be committed.
+//
+// Its state is a fold over the log: Postgres up to the mark, and every block after it. A new owner makes one with [NewSequencer],
+// gives it the blocks from the mark on ([Sequencer.Anchor], [Sequencer.Fold]), then what comes through the ingress
+// ([Sequencer.Offer]), and calls [Sequencer.Step] until nothing comes out. Each block that Step returns ends in exactly one of
+// [Sequencer.Committed] and [Sequencer.Unsettled]; until then Step returns no other.
+type Sequencer struct {
+	cfg SequencerConfig
+
+	// The fold.
+	tail   Mark // the newest block
+	cp     Checkpoint
+	heads  map[Conversation]head
+	ids    ids
+	mark   Revision // how far Postgres is known to be
+	filter Filter   // every identity in the log, once complete
+	vouch  bool     // the filter is complete
+
+	// What is being judged.
+	know  knowledge
+	ask   asking
+	found map[ID]idAnswer
+
+	offered  Position
+	window   []*pending // everything offered that is not yet done up to the first that is not, ascending
+	waiting  []*pending // of those, the ones to be judged, ascending
+	inflight []*pending // of those, the ones in the block whose outcome is awaited
+	block    *Block
+}
+
+// SequencerConfig is what a sequencer must be told. Zero limits mean the defaults.
+type SequencerConfig struct {
+	Partition Partition
+	Base      Revision // of places; see [PlaceOf]
+	Life      Life     // of the ingress that the positions offered belong to
+
+	IDWindow     time.Duration // identities are remembered at least this long; at least 2 s; default 5 min
+	IDLimit      int           // and of those that Postgres has, at most so many; default 65,536
+	FactTTL      time.Duration // how long a row of Postgres is believed; default 10 s
+	FactLimit    int           // how many rows of a kind are kept; default 100,000
+	HeadLimit    int           // how many heads are kept; default 200,000
+	WindowLimit  int           // how many requests may wait; default 16,384
+	BlockBytes   int           // default 256 KiB
+	BlockRecords int           // default [MaxBlockRecords]
+}
+
+// minIDWindow is how long an answer of Postgres about an identity stays true: what it did not know then is remembered that long.
+const minIDWindow = 2 * time.Second
+
+func (c *SequencerConfig) defaults() {
+	c.IDWindow = max(minIDWindow, or(c.IDWindow, 5*time.Minute))
+	c.IDLimit = or(c.IDLimit, 1<<16)
+	c.FactTTL = or(c.FactTTL, 10*time.Second)
+	c.FactLimit = or(c.FactLimit, 100_000)
+	c.HeadLimit = or(c.HeadLimit, 200_000)
+	c.WindowLimit = or(c.WindowLimit, 1<<14)
+	c.BlockBytes = or(c.BlockBytes, maxBlockBytes)
+	c.BlockRecords = min(or(c.BlockRecords, MaxBlockRecords), MaxBlockRecords)
+}
+
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
+
+type head struct {
+	seq Seq
+	rev Revision // the block that it is of; 0: Postgres told
+	at  time.Time
+}
+
+type idAnswer struct {
+	stored Stored
+	exists bool
+	asked  time.Time
+}
+
+// pending is a request on its way from the ingress into the log.
+type pending struct {
+	q      *Request
+	pos    Position
+	id     ID
+	peer   UserID
+	poison bool // its judgement panicked
+	done   bool // nothing of it is awaited; its position may be passed
+}
+
+// NewSequencer returns a sequencer for a partition whose log is empty.
+func NewSequencer(cfg SequencerConfig) *Sequencer {
+	cfg.defaults()
+	return &Sequencer{
+		cfg:   cfg,
+		cp:    Checkpoint{Life: cfg.Life},
+		heads: make(map[Conversation]head),
+		know:  knowledge{ttl: cfg.FactTTL, limit: cfg.FactLimit},
+		ask:   newAsking(),
+		found: make(map[ID]idAnswer),
+	}
+}
+
+// Anchor starts the fold at an entry whose records Postgres has.
+func (s *Sequencer) Anchor(e Entry) {
+	s.tail = Mark{e.Revision, e.Block.Hash}
+	s.mark = e.Revision
+	s.passed(e.Block.Checkpoint)
+}
+
+// Fold takes in the next block of the log, whoever made it. Requests that it has handled are dropped.
+// An error means that the log is broken; the sequencer must not be used after it.
+func (s *Sequencer) Fold(e Entry, now time.Time) error {
+	if s.block != nil {
+		panic("chat: fold while a block is in flight")
+	}
+	return s.fold(e, now)
+}
+
+func (s *Sequencer) fold(e Entry, now time.Time) error {
+	if e.Block.Prev != s.tail.Revision || e.Revision <= s.tail.Revision {
+		return fmt.Errorf("revision %d follows %d, but the newest is %d", e.Revision, e.Block.Prev, s.tail.Revision)
+	}
+	for i := range e.Block.Records {
+		r := &e.Block.Records[i]
+		if r.Kind != MessageRecord {
+			continue
+		}
+		h, ok := s.heads[r.Conversation]
+		switch {
+		case ok && h.rev == 0 && r.Seq <= h.seq: // Postgres told of a head that this fold had yet to reach
+		case ok && r.Seq != h.seq+1:
+			return fmt.Errorf("revision %d: %s has seq %d after %d", e.Revision, r.Conversation, r.Seq, h.seq)
+		default:
+			s.heads[r.Conversation] = head{r.Seq, e.Revision, now}
+		}
+		id := r.ID()
+		s.ids.add(id, Stored{r.Seq, PlaceOf(s.cfg.Base, e.Revision, i), r.Digest}, e.Revision, now)
+		s.filter.Add(id.Prefix())
+	}
+	s.tail = Mark{e.Revision, e.Block.Hash}
+	s.passed(e.Block.Checkpoint)
+	return nil
+}
+
+// passed takes in a checkpoint of the log: what it covers is done.
+func (s *Sequencer) passed(cp Checkpoint) {
+	if cp.Life != s.cfg.Life {
+		return // positions of another life mean nothing here
+	}
+	s.cp = cp
+	for _, p := range s.window {
+		if !p.done && s.covered(p.pos) {
+			s.finish(p)
+		}
+	}
+	s.waiting = slices.DeleteFunc(s.waiting, func(p *pending) bool { return p.done })
+	s.slide()
+}
+
+func (s *Sequencer) covered(pos Position) bool {
+	if pos <= s.cp.Low {
+		return true
+	}
+	_, ok := slices.BinarySearch(s.cp.Above, pos)
+	return ok
+}
+
+func (s *Sequencer) finish(p *pending) {
+	p.done = true
+	delete(s.found, p.id)
+}
+
+func (s *Sequencer) slide() {
+	n := 0
+	for n < len(s.window) && s.window[n].done {
+		n++
+	}
+	if n > 0 {
+		s.window = slices.Delete(s.window, 0, n)
+	}
+}
+
+// From returns the position after which the ingress is to be read.
+func (s *Sequencer) From() Position { return s.cp.Low }
+
+// Tail returns the newest block that was folded in.
+func (s *Sequencer) Tail() Mark { return s.tail }
+
+// Floor returns the position up to which the ingress is no longer needed: all up to it is in the log, answered, or void.
+func (s *Sequencer) Floor() Position {
+	if len(s.window) > 0 {
+		return s.window[0].pos - 1
+	}
+	return max(s.offered, s.cp.Low)
+}
+
+// Waiting returns how many requests are neither judged nor in flight.
+func (s *Sequencer) Waiting() int { return len(s.waiting) }
+
+// Full reports whether requests must wait in the ingress until some of those offered are done.
+func (s *Sequencer) Full() bool { return len(s.window) >= s.cfg.WindowLimit }
+
+// Offer takes a request in. Positions ascend; one that was offered before, or that the log covers, is passed over.
+// A nil request moves the position alone.
+func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
+	if pos <= s.offered {
+		return
+	}
+	s.offered = pos
+	if q == nil || s.covered(pos) {
+		return
+	}
+	peer, ok := q.Conversation.Peer(q.Sender.User)
+	if !ok {
+		return // an edge sends no such thing
+	}
+	p := &pending{q: q, pos: pos, id: q.ID(), peer: peer}
+	s.window = append(s.window, p)
+	s.waiting = append(s.waiting, p)
+	if s.block != nil && !s.know.failing {
+		s.lacks(p, now) // ask now, while the block is in flight
+	}
+}
+
+// Needs returns what is to be looked up in Postgres now; false if nothing is. Each question ends in [Sequencer.Learn] or
+// [Sequencer.LookUpFailed].
+func (s *Sequencer) Needs() (Needs, bool) { return s.ask.take() }
+
+// Learn takes the answer to a question that was asked at a time.
+func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
+	s.know.failing, s.ask.off = false, false
+	s.ask.answered(asked)
+	s.know.learn(asked, found, now)
+	for _, c := range asked.Heads {
+		if _, ok := s.heads[c]; !ok { // a block may have come since; it knows better
+			s.heads[c] = head{found.Heads[c], 0, now}
+		}
+	}
+	for _, id := range asked.IDs {
+		stored, exists := found.IDs[id]
+		s.found[id] = idAnswer{stored, exists, at}
+	}
+}
+
+// LookUpFailed says that Postgres did not answer. Until it does, nobody waits for it: what is known goes on, what is not is refused
+// with [Unavailable]. The owner tries again by itself.
+func (s *Sequencer) LookUpFailed(asked Needs) {
+	s.know.failing, s.ask.off = true, true
+	s.ask.answered(asked)
+	s.ask.answered(s.ask.needs)
+	s.ask.needs = Needs{}
+}
+
+// Failing reports whether the last look-up failed.
+func (s *Sequencer) Failing() bool { return s.know.failing }
+
+// Known adds identities that Postgres has to the filter of known ones, by their prefixes.
+func (s *Sequencer) Known(prefixes []uint64) {
+	for _, x := range prefixes {
+		s.filter.Add(x)
+	}
+}
+
+// Vouch says that all identities up to the anchor have been added: what the filter denies is new.
+func (s *Sequencer) Vouch() { s.vouch = true }
+
+// Persisted says that Postgres has everything up to a revision, and lets the sequencer forget what it need not hold.
+func (s *Sequencer) Persisted(mark Revision, now time.Time) {
+	s.mark = max(s.mark, mark)
+	s.ids.forget(s.mark, now.Add(-s.cfg.IDWindow), now.Add(-minIDWindow), s.cfg.IDLimit)
+	maps.DeleteFunc(s.found, func(_ ID, a idAnswer) bool { return now.Sub(a.asked) >= minIDWindow })
+	if len(s.heads) <= s.cfg.HeadLimit {
+		return
+	}
+	for c, h := range s.heads {
+		if h.rev <= s.mark && now.Sub(h.at) > minIDWindow {
+			delete(s.heads, c)
+		}
+	}
+}
