@@ -1,0 +1,142 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// Submit puts a request into the ingress. Done is called exactly once, from another goroutine or at once: with nil when the request
+// is in, with a chat.Error when it certainly is not, with any other error when nobody knows.
+func (c *Conn) Submit(q *chat.Request, done func(error)) {
+	m := &nats.Msg{
+		Subject: ingressSubject(q.Conversation.Partition(c.partitions), q.Conversation),
+		Data:    chat.AppendRequest(nil, q),
+	}
+	c.pub.publish(m, ackPatience, func(_ uint64, err error) {
+		switch {
+		case errors.Is(err, ErrFull):
+			err = chat.Errorf(chat.Busy, "")
+		case errors.Is(err, ErrNotSent):
+			err = chat.Errorf(chat.Unavailable, "")
+		}
+		done(err)
+	})
+}
+
+// Offered is what an owner reads from its partition's ingress: a request, or an owner's tick.
+type Offered struct {
+	Position chat.Position
+	Request  *chat.Request // nil: a tick, or what cannot be read
+	Tick     chat.NodeID
+	Fault    error // why it cannot be read
+}
+
+// ReadIngress reads a partition's ingress after a position.
+func (c *Conn) ReadIngress(ctx context.Context, p chat.Partition, after chat.Position) (*Reader[Offered], error) {
+	tick := ingressTick(p)
+	policy, start := from(uint64(after))
+	return read(ctx, c, streamIngress, "the ingress", jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{ingressFilter(p)}, DeliverPolicy: policy, OptStartSeq: start,
+	}, func(m jetstream.Msg) (Offered, bool) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return Offered{}, false
+		}
+		o := Offered{Position: chat.Position(meta.Sequence.Stream)}
+		if m.Subject() == tick {
+			o.Tick = chat.NodeID(m.Data())
+			return o, true
+		}
+		if o.Request, o.Fault = chat.DecodeRequest(m.Data()); o.Fault != nil {
+			o.Request = nil
+		}
+		return o, true
+	})
+}
+
+// Tick sends an owner's tick through its partition's ingress. Nobody waits for it: what counts is that it comes out again.
+func (c *Conn) Tick(p chat.Partition, node chat.NodeID) error {
+	if err := c.nc.Publish(ingressTick(p), []byte(node)); err != nil {
+		return fmt.Errorf("tick partition %d: %w", p, err)
+	}
+	return nil
+}
+
+// PurgeIngress drops what all partitions have folded in: everything up to a position of this life.
+//
+// The entry that carries the life moves to the end first, so that the purge does not take it. In a full stream there is no room for
+// it; then the purge comes first, and for a moment the stream has no life (see beginLife).
+func (c *Conn) PurgeIngress(ctx context.Context, life chat.Life, upTo chat.Position) error {
+	m := memoryStreams[0]
+	e, err := c.getMessage(ctx, m.name, map[string]any{"last_by_subj": m.lifeSubject})
+	if err != nil {
+		return fmt.Errorf("purge the ingress: %w", err)
+	}
+	if string(e.Data) != strconv.FormatUint(uint64(life), 10) {
+		return errors.New("purge the ingress: it has begun a new life")
+	}
+	moved := true
+	if e.Seq <= uint64(upTo) {
+		_, err = c.publishWait(ctx, lifeMessage(m, e.Data, e.Seq))
+		if moved = !errors.Is(err, ErrFull); moved && err != nil {
+			return fmt.Errorf("purge the ingress: %w", err)
+		}
+	}
+	var purged struct {
+		Purged uint64 `json:"purged"`
+	}
+	if err := c.api(ctx, "STREAM.PURGE."+m.name, map[string]any{"seq": uint64(upTo) + 1}, &purged); err != nil {
+		return fmt.Errorf("purge the ingress: %w", err)
+	}
+	if !moved {
+		if _, err := c.publishWait(ctx, lifeMessage(m, e.Data, 0)); err != nil {
+			return fmt.Errorf("purge the ingress: keep its life: %w", err)
+		}
+	}
+	return nil
+}
+
+// Signal sends a signal to the fan-out of its conversation's partition. It may be lost.
+func (c *Conn) Signal(s *chat.Signal) error {
+	if err := c.nc.Publish(signalSubject(s.Conversation.Partition(c.partitions)), chat.AppendSignal(nil, s)); err != nil {
+		return fmt.Errorf("signal: %w", err)
+	}
+	return nil
+}
+
+// Signals are the signals of a partition, for its fan-out.
+type Signals struct {
+	in  *inbox[*chat.Signal]
+	sub *nats.Subscription
+}
+
+// ReadSignals listens to a partition's signals. Those that come faster than they are taken are dropped, and counted by dropped.
+func (c *Conn) ReadSignals(p chat.Partition, dropped func()) (*Signals, error) {
+	s := &Signals{in: newInbox[*chat.Signal](readerInbox * 4)}
+	var err error
+	s.sub, err = c.nc.Subscribe(signalSubject(p), func(m *nats.Msg) {
+		if x, err := chat.DecodeSignal(m.Data); err != nil || !s.in.offer(x) {
+			dropped()
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen to signals of partition %d: %w", p, err)
+	}
+	return s, nil
+}
+
+// Ready yields when there is something to take.
+func (s *Signals) Ready() <-chan struct{} { return s.in.ready }
+
+// Take returns what has come.
+func (s *Signals) Take(limit int) []*chat.Signal { return s.in.take(limit) }
+
+// Close stops listening.
+func (s *Signals) Close() { _ = s.sub.Unsubscribe() }

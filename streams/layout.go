@@ -1,0 +1,141 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// Layout says how large the streams may grow and how often they are kept. It counts when they are created; a stream that is
+// there already keeps what it was created with.
+type Layout struct {
+	Partitions   int           // of the log; fixed when the log is created; 0: 4
+	Base         chat.Revision // of places; see chat.PlaceOf; fixed when the log is created
+	Replicas     int           // of every stream; 0: 1
+	IngressBytes int64         // what may wait to be sequenced; beyond it requests are refused; 0: 256 MiB
+	PushBytes    int64         // what may wait to be delivered; 0: 256 MiB
+	LogBytes     int64         // how large the log may grow on the broker's disk; 0: no limit of its own
+}
+
+func (l *Layout) defaults() {
+	if l.Partitions == 0 {
+		l.Partitions = 4
+	}
+	if l.Replicas == 0 {
+		l.Replicas = 1
+	}
+	if l.IngressBytes == 0 {
+		l.IngressBytes = 256 << 20
+	}
+	if l.PushBytes == 0 {
+		l.PushBytes = 256 << 20
+	}
+	if l.LogBytes == 0 {
+		l.LogBytes = -1
+	}
+}
+
+const (
+	streamIngress = "INGRESS"
+	streamPush    = "PUSH"
+	bucketLog     = "LOG"
+	bucketRoute   = "ROUTE"
+	bucketMembers = "MEMBERS"
+
+	streamLog     = "KV_" + bucketLog
+	streamRoute   = "KV_" + bucketRoute
+	streamMembers = "KV_" + bucketMembers
+
+	metaPartitions = "whaleshark-partitions"
+	metaBase       = "whaleshark-base"
+
+	pushMaxAge = 10 * time.Second // an edge that has not read for so long is not there any more
+)
+
+// memoryStream is a stream whose content ends with its broker, and the subject of the entry that carries its life.
+type memoryStream struct {
+	name, lifeSubject string
+}
+
+var memoryStreams = [...]memoryStream{
+	{streamIngress, "in.life"},
+	{streamPush, "push.life"},
+	{streamRoute, routePrefix + "life"},
+	{streamMembers, memberPrefix + "life"},
+}
+
+// streamConfigs is the one table of what lies on the broker.
+func (l Layout) streamConfigs() []jetstream.StreamConfig {
+	memory := jetstream.MemoryStorage
+	return []jetstream.StreamConfig{
+		{
+			Name: streamLog, Subjects: []string{"$KV." + bucketLog + ".>"}, Description: "the log: one revision is one block",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, DenyDelete: true, AllowRollup: true,
+			MaxMsgsPerSubject: 1 << 40, MaxBytes: l.LogBytes, Replicas: l.Replicas,
+			Metadata: map[string]string{
+				metaPartitions: strconv.Itoa(l.Partitions),
+				metaBase:       strconv.FormatUint(uint64(l.Base), 10),
+			},
+		},
+		{
+			Name: streamIngress, Subjects: []string{"in.>"}, Description: "requests on their way into the log",
+			Storage: memory, Discard: jetstream.DiscardNew, MaxBytes: l.IngressBytes, Replicas: l.Replicas,
+		},
+		{
+			Name: streamPush, Subjects: []string{"push.>"}, Description: "frames on their way to the edges",
+			Storage: memory, Discard: jetstream.DiscardNew, MaxBytes: l.PushBytes, Replicas: l.Replicas,
+			MaxAge: pushMaxAge, AllowMsgTTL: true,
+		},
+		{
+			Name: streamRoute, Subjects: []string{routePrefix + ">"}, Description: "which edge holds a session",
+			Storage: memory, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, AllowRollup: true, AllowMsgTTL: true,
+			MaxBytes: -1, Replicas: l.Replicas,
+		},
+		{
+			Name: streamMembers, Subjects: []string{memberPrefix + ">"}, Description: "who is there",
+			Storage: memory, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, AllowRollup: true, AllowMsgTTL: true,
+			MaxBytes: -1, Replicas: l.Replicas,
+		},
+	}
+}
+
+// ensure creates what is missing, and changes nothing that is there.
+func (l Layout) ensure(ctx context.Context, js jetstream.JetStream) error {
+	for _, cfg := range l.streamConfigs() {
+		_, err := js.Stream(ctx, cfg.Name)
+		if errors.Is(err, jetstream.ErrStreamNotFound) {
+			_, err = js.CreateStream(ctx, cfg)
+			if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+				err = nil // somebody else was faster, with another size
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("create stream %s: %w", cfg.Name, err)
+		}
+	}
+	return nil
+}
+
+// readLog returns what the log was created with.
+func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base chat.Revision, err error) {
+	s, err := js.Stream(ctx, streamLog)
+	if err != nil {
+		return 0, 0, fmt.Errorf("read stream %s: %w", streamLog, err)
+	}
+	meta := s.CachedInfo().Config.Metadata
+	partitions, err = strconv.Atoi(meta[metaPartitions])
+	if err != nil || partitions < 1 {
+		return 0, 0, fmt.Errorf("stream %s says %q of its partitions; it was not created by this program", streamLog, meta[metaPartitions])
+	}
+	b, err := strconv.ParseUint(meta[metaBase], 10, 64)
+	if err != nil {
+		return 0, 0, fmt.Errorf("stream %s says %q of its base", streamLog, meta[metaBase])
+	}
+	return partitions, chat.Revision(b), nil
+}

@@ -1,0 +1,145 @@
+package streams
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// RawEntry is an entry of the log as it lies there.
+type RawEntry struct {
+	Partition chat.Partition
+	Revision  chat.Revision
+	Data      []byte
+}
+
+// Append asks the broker to make data the next revision of the partition's key, if the last one is prev; done is called
+// exactly once. The revision is given only with a nil error. The other ends are [ErrConflict], [ErrTransient], [ErrFull],
+// [ErrNotSent], which say that the block is not in the log, and [ErrUnknown].
+func (c *Conn) Append(p chat.Partition, data []byte, prev chat.Revision, done func(chat.Revision, error)) {
+	m := &nats.Msg{Subject: logSubject(p), Data: data, Header: nats.Header{}}
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
+	c.pub.publish(m, ackPatience, func(seq uint64, err error) { done(chat.Revision(seq), err) })
+}
+
+// Tail returns the partition's newest revision, from the leader; 0 if the log is empty.
+func (c *Conn) Tail(ctx context.Context, p chat.Partition) (chat.Revision, error) {
+	e, err := c.getMessage(ctx, streamLog, map[string]any{"last_by_subj": logSubject(p)})
+	if errors.Is(err, errNoEntry) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the tail of partition %d: %w", p, err)
+	}
+	return chat.Revision(e.Seq), nil
+}
+
+// LastRevision returns the newest revision of all partitions.
+func (c *Conn) LastRevision(ctx context.Context) (chat.Revision, error) {
+	var info struct {
+		State struct {
+			LastSeq uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	if err := c.api(ctx, "STREAM.INFO."+streamLog, struct{}{}, &info); err != nil {
+		return 0, fmt.Errorf("read the end of the log: %w", err)
+	}
+	return chat.Revision(info.State.LastSeq), nil
+}
+
+// LogState is what the broker says of the log.
+type LogState struct {
+	Entries, Bytes uint64
+	First, Last    chat.Revision
+}
+
+// LogState returns the log's size.
+func (c *Conn) LogState(ctx context.Context) (LogState, error) {
+	var info struct {
+		State struct {
+			Messages uint64 `json:"messages"`
+			Bytes    uint64 `json:"bytes"`
+			FirstSeq uint64 `json:"first_seq"`
+			LastSeq  uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	if err := c.api(ctx, "STREAM.INFO."+streamLog, struct{}{}, &info); err != nil {
+		return LogState{}, fmt.Errorf("read the log's state: %w", err)
+	}
+	s := info.State
+	return LogState{s.Messages, s.Bytes, chat.Revision(s.FirstSeq), chat.Revision(s.LastSeq)}, nil
+}
+
+// Entry returns one entry of the log, from the leader; false if there is none at this revision.
+func (c *Conn) Entry(ctx context.Context, rev chat.Revision) (RawEntry, bool, error) {
+	e, err := c.getMessage(ctx, streamLog, map[string]any{"seq": uint64(rev)})
+	if errors.Is(err, errNoEntry) {
+		return RawEntry{}, false, nil
+	}
+	if err != nil {
+		return RawEntry{}, false, fmt.Errorf("read revision %d: %w", rev, err)
+	}
+	p, err := parseLogSubject(e.Subject)
+	return RawEntry{p, rev, e.Data}, err == nil, err
+}
+
+// FollowLog reads a partition's log after a revision, and goes on with what is appended.
+func (c *Conn) FollowLog(ctx context.Context, p chat.Partition, after chat.Revision) (*Reader[RawEntry], error) {
+	return c.readLog(ctx, logSubject(p), after)
+}
+
+// FollowWholeLog reads all partitions, in the order of their revisions.
+func (c *Conn) FollowWholeLog(ctx context.Context, after chat.Revision) (*Reader[RawEntry], error) {
+	return c.readLog(ctx, "$KV."+bucketLog+".>", after)
+}
+
+func (c *Conn) readLog(ctx context.Context, filter string, after chat.Revision) (*Reader[RawEntry], error) {
+	policy, start := from(uint64(after))
+	return read(ctx, c, streamLog, "the log", jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{filter}, DeliverPolicy: policy, OptStartSeq: start,
+	}, func(m jetstream.Msg) (RawEntry, bool) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return RawEntry{}, false
+		}
+		p, err := parseLogSubject(m.Subject())
+		return RawEntry{p, chat.Revision(meta.Sequence.Stream), m.Data()}, err == nil
+	})
+}
+
+// ReadLog calls f with the partition's entries after a revision, up to the tail that the log has now. It returns that tail.
+func (c *Conn) ReadLog(ctx context.Context, p chat.Partition, after chat.Revision, f func(RawEntry) error) (chat.Revision, error) {
+	tail, err := c.Tail(ctx, p)
+	if err != nil || tail <= after {
+		return tail, err
+	}
+	r, err := c.FollowLog(ctx, p, after)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	for {
+		select {
+		case <-r.Ready():
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+		for _, e := range r.Take(readerInbox) {
+			if e.Revision > tail {
+				return tail, nil
+			}
+			if err := f(e); err != nil {
+				return 0, err
+			}
+			if e.Revision == tail {
+				return tail, nil
+			}
+		}
+	}
+}

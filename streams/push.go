@@ -1,0 +1,50 @@
+package streams
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// Push hands frames to an edge. Done is called exactly once. A push whose outcome is unknown may be sent again: an edge drops
+// what it was served before.
+func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
+	m := &nats.Msg{Subject: pushSubject(edge), Data: chat.AppendPush(nil, p)}
+	c.pub.publish(m, ackPatience, func(_ uint64, err error) { done(err) })
+}
+
+// Pushed is what an edge reads: a push, or its own tick.
+type Pushed struct {
+	Push *chat.Push // nil: a tick
+}
+
+// ReadPushes reads what is pushed to an edge from now on.
+func (c *Conn) ReadPushes(ctx context.Context, edge chat.NodeID) (*Reader[Pushed], error) {
+	return read(ctx, c, streamPush, "pushes", jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{pushSubject(edge)}, DeliverPolicy: jetstream.DeliverNewPolicy,
+	}, func(m jetstream.Msg) (Pushed, bool) {
+		if m.Headers().Get(pushTickHeader) != "" {
+			return Pushed{}, true
+		}
+		p, err := chat.DecodePush(m.Data())
+		if err != nil {
+			c.log.Error("a push cannot be read", "cause", err)
+			return Pushed{}, false
+		}
+		return Pushed{p}, true
+	})
+}
+
+// TickPush sends an edge's tick through its own pushes.
+func (c *Conn) TickPush(edge chat.NodeID) error {
+	m := &nats.Msg{Subject: pushSubject(edge), Header: nats.Header{}}
+	m.Header.Set(pushTickHeader, "1")
+	if err := c.nc.PublishMsg(m); err != nil {
+		return fmt.Errorf("tick pushes of %s: %w", edge, err)
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// routeValue is what a route's key does not tell.
+type routeValue struct {
+	Client   chat.ClientType `json:"client"`
+	IMEI     string          `json:"imei"`
+	Protocol int32           `json:"protocol"`
+	Epoch    chat.Epoch      `json:"epoch"`
+	Since    int64           `json:"since"`
+}
+
+// PutRoute writes a session's route, and returns once the broker has it.
+func (c *Conn) PutRoute(ctx context.Context, r chat.Route) error {
+	value, err := json.Marshal(routeValue{r.Device.Client, r.Device.IMEI, r.Protocol, r.Epoch, r.Since})
+	if err != nil {
+		return fmt.Errorf("write the route of %s: %w", r.Device, err)
+	}
+	if _, err := c.publishWait(ctx, &nats.Msg{Subject: routeSubject(r), Data: value}); err != nil {
+		return fmt.Errorf("write the route of %s: %w", r.Device, err)
+	}
+	return nil
+}
+
+// markerTTL is how long the mark of a removed key stays for watchers to see.
+const markerTTL = "10s"
+
+func removal(subject string) *nats.Msg {
+	m := &nats.Msg{Subject: subject, Header: nats.Header{}}
+	m.Header.Set("KV-Operation", "PURGE")
+	m.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	m.Header.Set(jetstream.MsgTTLHeader, markerTTL)
+	return m
+}
+
+// DropRoute removes a session's route.
+func (c *Conn) DropRoute(ctx context.Context, r chat.Route) error {
+	if _, err := c.publishWait(ctx, removal(routeSubject(r))); err != nil {
+		return fmt.Errorf("remove the route of %s: %w", r.Device, err)
+	}
+	return nil
+}
+
+// Routes is every route, watched into memory.
+type Routes struct {
+	c *Conn
+	r *Reader[routeChange]
+
+	mu      sync.Mutex
+	users   map[chat.UserKey][]chat.Route
+	edges   map[chat.NodeID]int // how many routes each edge has
+	applied uint64              // the sequence up to which the bucket has been taken in
+	moved   chan struct{}       // closed when applied grows
+}
+
+type routeChange struct {
+	seq    uint64
+	route  chat.Route
+	gone   bool
+	voided bool // no route: the life's entry, or what cannot be read
+}
+
+// WatchRoutes watches the bucket until ctx ends. Seen is called with each route that is written, in order; it may be nil.
+// It returns once all that was there is in.
+func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes, error) {
+	w := &Routes{
+		c:     c,
+		users: make(map[chat.UserKey][]chat.Route),
+		edges: make(map[chat.NodeID]int),
+		moved: make(chan struct{}),
+	}
+	var err error
+	w.r, err = read(ctx, c, streamRoute, "routes", jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{routePrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
+	}, decodeRoute)
+	if err != nil {
+		return nil, err
+	}
+	//nolint:gosec // ends with ctx, and nothing is left undone then
+	go w.follow(ctx, seen)
+	if err := w.Fence(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+func decodeRoute(m jetstream.Msg) (routeChange, bool) {
+	meta, err := m.Metadata()
+	if err != nil {
+		return routeChange{}, false
+	}
+	ch := routeChange{seq: meta.Sequence.Stream}
+	if ch.route, err = parseRouteSubject(m.Subject()); err != nil {
+		ch.voided = true
+		return ch, true
+	}
+	if ch.gone = removed(m.Headers()); ch.gone {
+		return ch, true
+	}
+	var v routeValue
+	if err := json.Unmarshal(m.Data(), &v); err != nil {
+		ch.voided = true
+		return ch, true
+	}
+	ch.route.Device.Client, ch.route.Device.IMEI = v.Client, v.IMEI
+	ch.route.Protocol, ch.route.Epoch, ch.route.Since = v.Protocol, v.Epoch, v.Since
+	return ch, true
+}
+
+// removed reports whether an entry of a bucket says that its key is gone: removed, or expired.
+func removed(h nats.Header) bool {
+	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
+}
+
+func (w *Routes) follow(ctx context.Context, seen func(chat.Route)) {
+	defer w.r.Close()
+	for {
+		select {
+		case <-w.r.Ready():
+		case <-ctx.Done():
+			return
+		}
+		changes := w.r.Take(readerInbox)
+		w.mu.Lock()
+		for _, ch := range changes {
+			w.apply(ch)
+		}
+		close(w.moved)
+		w.moved = make(chan struct{})
+		w.mu.Unlock()
+		if seen == nil {
+			continue
+		}
+		for _, ch := range changes {
+			if !ch.gone && !ch.voided {
+				seen(ch.route)
+			}
+		}
+	}
+}
+
+func (w *Routes) apply(ch routeChange) {
+	w.applied = max(w.applied, ch.seq)
+	if ch.voided {
+		return
+	}
+	r := ch.route
+	key := chat.UserKey{App: r.Device.App, User: r.Device.User}
+	routes := w.users[key]
+	i := slices.IndexFunc(routes, func(o chat.Route) bool { return o.Edge == r.Edge && o.Session == r.Session })
+	switch {
+	case ch.gone && i >= 0:
+		routes = slices.Concat(routes[:i], routes[i+1:]) // a new slice: readers hold the old one
+		if w.edges[r.Edge]--; w.edges[r.Edge] == 0 {
+			delete(w.edges, r.Edge)
+		}
+	case ch.gone:
+		return
+	case i >= 0:
+		routes = slices.Clone(routes)
+		routes[i] = r
+	default:
+		routes = append(routes[:len(routes):len(routes)], r)
+		w.edges[r.Edge]++
+	}
+	if len(routes) == 0 {
+		delete(w.users, key)
+	} else {
+		w.users[key] = routes
+	}
+}
+
+// Of returns a user's routes. The slice must not be changed.
+func (w *Routes) Of(user chat.UserKey) []chat.Route {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.users[user]
+}
+
+// NewestEpoch returns the highest epoch of a device's routes; 0 if it has none.
+func (w *Routes) NewestEpoch(d chat.Device) chat.Epoch {
+	var newest chat.Epoch
+	for _, r := range w.Of(chat.UserKey{App: d.App, User: d.User}) {
+		if r.Device == d {
+			newest = max(newest, r.Epoch)
+		}
+	}
+	return newest
+}
+
+// Edges returns the edges that have routes.
+func (w *Routes) Edges() []chat.NodeID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	edges := make([]chat.NodeID, 0, len(w.edges))
+	for e := range w.edges {
+		edges = append(edges, e)
+	}
+	return edges
+}
+
+// Count returns how many routes there are.
+func (w *Routes) Count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, k := range w.edges {
+		n += k
+	}
+	return n
+}
+
+// RemoveOf removes all routes of an edge that is dead.
+func (w *Routes) RemoveOf(ctx context.Context, edge chat.NodeID) error {
+	w.mu.Lock()
+	var dead []chat.Route
+	for _, routes := range w.users {
+		for _, r := range routes {
+			if r.Edge == edge {
+				dead = append(dead, r)
+			}
+		}
+	}
+	w.mu.Unlock()
+	for _, r := range dead {
+		if err := w.c.DropRoute(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fence returns once everything that was in the bucket when it was called has been taken in.
+func (w *Routes) Fence(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestPatience)
+	defer cancel()
+	last, err := w.c.lastSequence(ctx, streamRoute)
+	if err != nil {
+		return fmt.Errorf("fence routes: %w", err)
+	}
+	for {
+		w.mu.Lock()
+		applied, moved := w.applied, w.moved
+		w.mu.Unlock()
+		if applied >= last {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return fmt.Errorf("fence routes at %d of %d: %w", applied, last, ctx.Err())
+		}
+	}
+}
+
+// lastSequence returns the sequence of a stream's last entry, from the leader. Asking for the entry is cheaper than asking for
+// the stream's state; but a mark that has expired may have been the last, and then there is no such entry.
+func (c *Conn) lastSequence(ctx context.Context, stream string) (uint64, error) {
+	for range 3 {
+		e, err := c.getMessage(ctx, stream, map[string]any{"last_by_subj": ">"})
+		if err == nil {
+			return e.Seq, nil
+		}
+		if !errors.Is(err, errNoEntry) {
+			return 0, err
+		}
+		n, err := c.newestEntry(ctx, stream)
+		if err == nil || !errors.Is(err, errNoEntry) {
+			return n, err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return 0, errNoEntry
+}
+
+// newestEntry looks for the newest entry that is still there, subject by subject.
+func (c *Conn) newestEntry(ctx context.Context, stream string) (uint64, error) {
+	e, err := c.getMessage(ctx, stream, map[string]any{"last_by_subj": "$KV.>"})
+	if err != nil {
+		return 0, err
+	}
+	return e.Seq, nil
+}

@@ -1,0 +1,128 @@
+// Package fanout is the worker that turns the log into frames: it reads a partition's log in order, works out who gets what, and hands
+// each edge one push for a batch of blocks.
+//
+// It keeps no checkpoint of its own. Each edge keeps the revision up to which it was served and drops what is not above it; an owner
+// that starts begins at the lowest number of the edges that live.
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/streams"
+)
+
+// Database is what the fan-out asks Postgres for.
+type Database interface {
+	LookUp(ctx context.Context, n chat.Needs) (chat.Facts, error)
+}
+
+// Config is what a fan-out worker needs.
+type Config struct {
+	Node     chat.NodeID
+	Conn     *streams.Conn
+	Database Database
+	Log      *slog.Logger
+	Metrics  *Metrics
+}
+
+// Run serves the node's share of partitions until ctx ends.
+func Run(ctx context.Context, cfg Config) {
+	cfg.Conn.Run(ctx, "fanout", func(ctx context.Context, g *streams.Generation) error {
+		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		members, err := cfg.Conn.WatchMembers(watch)
+		if err != nil {
+			return err
+		}
+		routes, err := cfg.Conn.WatchRoutes(watch, nil)
+		if err != nil {
+			return err
+		}
+		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
+			Role: streams.RoleFanout, Node: cfg.Node, Log: cfg.Log,
+			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
+				return own(ctx, cfg, members, routes, p, post)
+			},
+		})
+	})
+}
+
+// own owns one partition until ctx ends.
+func own(
+	ctx context.Context, cfg Config, members *streams.Members, routes *streams.Routes, p chat.Partition, post *streams.Post,
+) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	o := &owner{
+		cfg: cfg, members: members, routes: routes, partition: p, post: post,
+		log:      cfg.Log.With("partition", p),
+		served:   make(map[chat.NodeID]chat.Revision),
+		heads:    make(map[chat.Conversation]chat.Seq),
+		received: newReceipts(),
+		answers:  make(chan headsAnswer, 1),
+		cold:     make(map[chat.Conversation][]*chat.Signal),
+	}
+	defer func() {
+		cancel()
+		o.wg.Wait()
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			cfg.Metrics.panics.Inc()
+		}
+	}()
+	if o.revision, err = o.start(ctx); err != nil {
+		return fmt.Errorf("take over partition %d: %w", p, err)
+	}
+	o.post.Report(uint64(o.revision))
+	if o.signals, err = cfg.Conn.ReadSignals(p, cfg.Metrics.signalsDropped.Inc); err != nil {
+		return err
+	}
+	defer o.signals.Close()
+	if o.in, err = cfg.Conn.FollowLog(ctx, p, o.revision); err != nil {
+		return err
+	}
+	defer o.in.Close()
+	o.log.InfoContext(ctx, "reading the log", "after", o.revision)
+	return o.loop(ctx)
+}
+
+// start returns the revision to read after: what the edge that is furthest behind was served up to. Without an edge there is nobody to
+// serve with what has been.
+func (o *owner) start(ctx context.Context) (chat.Revision, error) {
+	last, err := o.cfg.Conn.LastRevision(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if floor, ok := o.members.Floor(streams.RoleEdge, o.partition); ok {
+		return min(last, chat.Revision(floor)), nil
+	}
+	return last, nil
+}
+
+// loop turns until ctx ends.
+func (o *owner) loop(ctx context.Context) error {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-o.in.Ready():
+			err = o.entries(ctx, o.in.Take(blocksAtOnce))
+		case <-o.signals.Ready():
+			err = o.handleSignals(ctx, o.signals.Take(signalsAtOnce))
+		case a := <-o.answers:
+			err = o.learnHeads(ctx, a)
+		case <-tick.C:
+			o.post.Beat()
+			err = o.everySoOften(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package sequence
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// Metrics counts what the sequencers of a process do.
+type Metrics struct {
+	records        *prometheus.CounterVec // by what became of it: placed, or the code of the refusal
+	blocks         prometheus.Counter
+	blockBytes     prometheus.Counter
+	blockRecords   prometheus.Histogram
+	outcomes       *prometheus.CounterVec
+	repeats        prometheus.Counter
+	expired        prometheus.Counter
+	unreadable     prometheus.Counter
+	panics         prometheus.Counter
+	lookUps        prometheus.Histogram
+	lookUpFailures prometheus.Counter
+	waiting        *prometheus.GaugeVec
+}
+
+// NewMetrics registers them.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	counter := func(name, help string) prometheus.Counter {
+		return f.NewCounter(prometheus.CounterOpts{Name: "whaleshark_sequence_" + name, Help: help})
+	}
+	return &Metrics{
+		records: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "whaleshark_sequence_records_total", Help: "Records committed, by result: placed, or the code of the refusal.",
+		}, []string{"result"}),
+		blocks:     counter("blocks_total", "Blocks committed."),
+		blockBytes: counter("block_bytes_total", "Bytes of blocks committed."),
+		blockRecords: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "whaleshark_sequence_block_records", Help: "Records a block.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+		}),
+		outcomes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "whaleshark_sequence_setbacks_total", Help: "Blocks that were not committed at once, by cause.",
+		}, []string{"cause"}),
+		repeats:    counter("repeats_total", "Stored messages that were sent again."),
+		expired:    counter("expired_total", "Requests that were past their deadline."),
+		unreadable: counter("unreadable_total", "Entries of the ingress that could not be read."),
+		panics:     counter("panics_total", "Loops that a panic ended, and that were started again."),
+		lookUps: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "whaleshark_sequence_look_up_seconds", Help: "How long look-ups in Postgres take.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
+		}),
+		lookUpFailures: counter("look_up_failures_total", "Look-ups that Postgres did not answer."),
+		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "whaleshark_sequence_waiting", Help: "Requests that wait to be judged.",
+		}, []string{"partition"}),
+	}
+}
+
+func (m *Metrics) committed(b *chat.Block, bytes int) {
+	m.blocks.Inc()
+	m.blockBytes.Add(float64(bytes))
+	m.blockRecords.Observe(float64(len(b.Records)))
+	placed := 0
+	for i := range b.Records {
+		if r := &b.Records[i]; r.Kind == chat.MessageRecord {
+			placed++
+		} else {
+			m.records.WithLabelValues(r.Code.String()).Inc()
+		}
+	}
+	m.records.WithLabelValues("placed").Add(float64(placed))
+}

@@ -1,0 +1,295 @@
+package sequence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/streams"
+)
+
+// owner is the loop around one partition's rule. Everything in it belongs to the loop, but for the channels.
+type owner struct {
+	cfg       Config
+	life      chat.Life
+	members   *streams.Members
+	partition chat.Partition
+	post      *streams.Post
+	log       *slog.Logger
+	wg        sync.WaitGroup
+
+	rule *chat.Sequencer
+	in   *streams.Reader[streams.Offered]
+	data []byte // the block in flight
+
+	committed chan commit   // how the block in flight ended
+	answers   chan answer   // how the look-up under way ended
+	known     chan []uint64 // identities for the filter; closed when it is complete
+	asking    bool
+	unknown   bool // the log must be read before the next block
+
+	purged  chat.Position
+	purging sync.Mutex // held while a purge is under way
+}
+
+type commit struct {
+	rev chat.Revision
+	err error
+}
+
+type answer struct {
+	asked chat.Needs
+	at    time.Time
+	found chat.Facts
+	err   error
+}
+
+const (
+	tickEvery  = 500 * time.Millisecond
+	ticksGone  = 10 * time.Second // the reader is opened anew when no tick came back for so long
+	takeAtOnce = 1024
+)
+
+// loop turns until ctx ends.
+func (o *owner) loop(ctx context.Context) error {
+	defer o.in.Close()
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	ticked := time.Now()
+	for {
+		ready := o.in.Ready()
+		if o.rule.Full() {
+			ready = nil
+		}
+		select {
+		case <-ctx.Done():
+			return o.finish(ctx)
+		case <-ready:
+			if o.offer() {
+				ticked = time.Now()
+				o.post.Beat()
+			}
+		case c := <-o.committed:
+			if err := o.settle(ctx, c); err != nil {
+				return err
+			}
+		case a := <-o.answers:
+			o.learn(a)
+		case list, more := <-o.known:
+			o.rule.Known(list)
+			if !more {
+				o.rule.Vouch()
+				o.known = nil
+			}
+		case <-tick.C:
+			if time.Since(ticked) > ticksGone {
+				return errTicks
+			}
+			if err := o.everySoOften(ctx); err != nil {
+				return err
+			}
+		}
+		if err := o.step(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// offer gives the rule what came through the ingress, and reports whether an own tick was among it.
+func (o *owner) offer() bool {
+	now, ticked := time.Now(), false
+	for _, x := range o.in.Take(takeAtOnce) {
+		if x.Fault != nil {
+			o.log.Error("a request cannot be read", "position", x.Position, "cause", x.Fault)
+			o.cfg.Metrics.unreadable.Inc()
+		}
+		ticked = ticked || x.Tick == o.cfg.Node
+		o.rule.Offer(x.Position, x.Request, now)
+	}
+	return ticked
+}
+
+// step lets the rule take the next step, and carries it out.
+func (o *owner) step(ctx context.Context) error {
+	if o.unknown {
+		if err := o.reload(ctx); err != nil {
+			return fmt.Errorf("read the log after an unknown outcome: %w", err)
+		}
+		o.unknown = false
+	}
+	for {
+		st := o.rule.Step(time.Now())
+		o.cfg.Metrics.expired.Add(float64(st.Expired))
+		for i := range st.Repeats {
+			o.cfg.Metrics.repeats.Inc()
+			if err := o.cfg.Conn.Signal(&st.Repeats[i]); err != nil {
+				o.log.DebugContext(ctx, "the answer to a repeat was not sent", "cause", err)
+			}
+		}
+		o.lookUp(ctx)
+		if st.Block != nil {
+			o.data = st.Data
+			o.append(st.Block.Prev)
+			return nil
+		}
+		if len(st.Repeats) == 0 {
+			o.post.Report(uint64(o.rule.Floor()))
+			return nil
+		}
+	}
+}
+
+func (o *owner) append(prev chat.Revision) {
+	o.cfg.Conn.Append(o.partition, o.data, prev, func(rev chat.Revision, err error) { o.committed <- commit{rev, err} })
+}
+
+// settle takes the outcome of the block in flight.
+func (o *owner) settle(ctx context.Context, c commit) error {
+	size := len(o.data)
+	o.data = nil
+	switch {
+	case c.err == nil:
+		e, err := o.rule.Committed(c.rev, time.Now())
+		if err != nil {
+			return err
+		}
+		o.cfg.Metrics.committed(e.Block, size)
+		o.post.Report(uint64(o.rule.Floor()))
+		return nil
+	case errors.Is(c.err, streams.ErrTransient):
+		o.cfg.Metrics.outcomes.WithLabelValues("transient").Inc()
+		o.rule.Unsettled() // the same block will be made again, of the same revision
+		return pause(ctx, 200*time.Microsecond)
+	case errors.Is(c.err, streams.ErrConflict):
+		o.cfg.Metrics.outcomes.WithLabelValues("conflict").Inc()
+		o.rule.Unsettled()
+		o.unknown = true
+		return nil
+	}
+	o.cfg.Metrics.outcomes.WithLabelValues("unknown").Inc()
+	o.log.WarnContext(ctx, "a block's outcome is unknown", "cause", c.err)
+	o.rule.Unsettled()
+	o.unknown = true
+	return pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) //nolint:gosec // jitter
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// finish waits for the block in flight, so that what it holds is not asked for again by the next owner in vain.
+func (o *owner) finish(ctx context.Context) error {
+	if o.data == nil {
+		return nil
+	}
+	select {
+	case <-o.committed:
+	case <-time.After(100 * time.Millisecond):
+	}
+	return ctx.Err()
+}
+
+// lookUp asks Postgres for what the rule needs, one question at a time.
+func (o *owner) lookUp(ctx context.Context) {
+	if o.asking {
+		return
+	}
+	needs, ok := o.rule.Needs()
+	if !ok {
+		return
+	}
+	o.ask(ctx, needs)
+}
+
+func (o *owner) ask(ctx context.Context, needs chat.Needs) {
+	o.asking = true
+	at := time.Now()
+	o.wg.Go(func() {
+		limited, cancel := context.WithTimeout(ctx, o.cfg.LookUpPatience)
+		defer cancel()
+		found, err := o.cfg.Database.LookUp(limited, needs)
+		o.answers <- answer{needs, at, found, err}
+	})
+}
+
+func (o *owner) learn(a answer) {
+	o.asking = false
+	o.cfg.Metrics.lookUps.Observe(time.Since(a.at).Seconds())
+	if a.err == nil {
+		if o.rule.Failing() {
+			o.log.Info("postgres answers again")
+		}
+		o.rule.Learn(a.asked, a.found, a.at, time.Now())
+		return
+	}
+	if !o.rule.Failing() {
+		o.log.Warn("postgres does not answer; what is not known is refused for now", "cause", a.err)
+	}
+	o.cfg.Metrics.lookUpFailures.Inc()
+	o.rule.LookUpFailed(a.asked)
+}
+
+// everySoOften keeps the partition's health: its tick, what may be forgotten, whether Postgres answers again, and what of the ingress
+// nobody needs any longer.
+func (o *owner) everySoOften(ctx context.Context) error {
+	if err := o.cfg.Conn.Tick(o.partition, o.cfg.Node); err != nil {
+		o.log.DebugContext(ctx, "no tick", "cause", err)
+	}
+	o.rule.Persisted(chat.Revision(o.members.Highest(streams.RolePersist, o.partition)), time.Now())
+	if o.rule.Failing() && !o.asking {
+		o.ask(ctx, chat.Needs{Apps: []chat.AppID{0}})
+	}
+	o.cfg.Metrics.waiting.WithLabelValues(o.partition.String()).Set(float64(o.rule.Waiting()))
+	if o.partition == 0 {
+		o.purge(ctx)
+	}
+	return nil
+}
+
+// purge drops from the ingress what every partition has folded in, beside the loop. The owner of partition 0 does it for all.
+func (o *owner) purge(ctx context.Context) {
+	floor := chat.Position(0)
+	for p := range chat.Partition(o.cfg.Conn.Partitions()) {
+		f, ok := floorOf(o.members, o.life, p)
+		if !ok {
+			return // a partition without an owner: nobody knows what it needs
+		}
+		if p == 0 || f < floor {
+			floor = f
+		}
+	}
+	if floor <= o.purged || !o.purging.TryLock() {
+		return
+	}
+	o.purged = floor
+	o.wg.Go(func() {
+		defer o.purging.Unlock()
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		if err := o.cfg.Conn.PurgeIngress(ctx, o.life, floor); err != nil {
+			o.log.DebugContext(ctx, "ingress not purged", "cause", err)
+		}
+	})
+}
+
+// floorOf returns the lowest position that a sequencer of this life gives for a partition.
+func floorOf(members *streams.Members, life chat.Life, p chat.Partition) (chat.Position, bool) {
+	var floor uint64
+	found := false
+	for _, m := range members.Of(streams.RoleSequence) {
+		if v, ok := m.Vector[p]; ok && m.Ingress == life && (!found || v < floor) {
+			floor, found = v, true
+		}
+	}
+	return chat.Position(floor), found
+}

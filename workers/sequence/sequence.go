@@ -1,0 +1,198 @@
+// Package sequence is the worker that judges requests and appends them to the log. The rule is [chat.Sequencer]; this package
+// carries it out: it reads a partition's ingress, asks Postgres what the rule needs to know, and appends blocks by
+// compare-and-set, one in flight a partition.
+package sequence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/streams"
+)
+
+// Database is what the sequencer asks Postgres for.
+type Database interface {
+	LookUp(ctx context.Context, n chat.Needs) (chat.Facts, error)
+	Mark(ctx context.Context, p chat.Partition) (chat.Mark, error)
+	KnownIDs(ctx context.Context, p chat.Partition, yield func(prefixes []byte) error) error
+}
+
+// Config is what a sequencer needs. Zero durations and limits mean the defaults of [chat.SequencerConfig].
+type Config struct {
+	Node     chat.NodeID
+	Conn     *streams.Conn
+	Database Database
+	Log      *slog.Logger
+	Metrics  *Metrics
+
+	IDWindow       time.Duration // how long identities are remembered at least
+	FactTTL        time.Duration // how long users, relations and apps are believed
+	LookUpPatience time.Duration // a look-up that takes longer has failed; 0: 1 s
+}
+
+// Run serves the node's share of partitions until ctx ends.
+func Run(ctx context.Context, cfg Config) {
+	if cfg.LookUpPatience == 0 {
+		cfg.LookUpPatience = time.Second
+	}
+	cfg.Conn.Run(ctx, "sequence", func(ctx context.Context, g *streams.Generation) error {
+		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		members, err := cfg.Conn.WatchMembers(watch)
+		if err != nil {
+			return err
+		}
+		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
+			Role: streams.RoleSequence, Node: cfg.Node, Log: cfg.Log,
+			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
+				return own(ctx, cfg, g, members, p, post)
+			},
+		})
+	})
+}
+
+// own owns one partition until ctx ends.
+func own(
+	ctx context.Context, cfg Config, g *streams.Generation, members *streams.Members, p chat.Partition, post *streams.Post,
+) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	o := &owner{
+		cfg: cfg, life: g.Ingress, members: members, partition: p, post: post,
+		log:       cfg.Log.With("partition", p),
+		committed: make(chan commit, 1),
+		answers:   make(chan answer, 1),
+		known:     make(chan []uint64, 4),
+	}
+	defer func() {
+		cancel()
+		o.wg.Wait()
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			cfg.Metrics.panics.Inc()
+		}
+	}()
+	if err := o.takeOver(ctx); err != nil {
+		return fmt.Errorf("take over partition %d: %w", p, err)
+	}
+	return o.loop(ctx)
+}
+
+// takeOver folds what the log has after Postgres's mark.
+func (o *owner) takeOver(ctx context.Context) error {
+	mark, err := o.mark(ctx)
+	if err != nil {
+		return err
+	}
+	o.rule = chat.NewSequencer(chat.SequencerConfig{
+		Partition: o.partition, Base: o.cfg.Conn.Base(), Life: o.life,
+		IDWindow: o.cfg.IDWindow, FactTTL: o.cfg.FactTTL,
+	})
+	started, blocks := time.Now(), 0
+	if mark.Revision > 0 {
+		if err := o.anchor(ctx, mark); err != nil {
+			return err
+		}
+	}
+	_, err = o.cfg.Conn.ReadLog(ctx, o.partition, mark.Revision, func(e streams.RawEntry) error {
+		blocks++
+		return o.fold(e)
+	})
+	if err != nil {
+		return err
+	}
+	o.startFilter(ctx)
+	o.in, err = o.cfg.Conn.ReadIngress(ctx, o.partition, o.rule.From())
+	o.log.InfoContext(ctx, "log folded", "blocks", blocks, "mark", mark.Revision, "tail", o.rule.Tail().Revision,
+		"position", o.rule.From(), "took", time.Since(started))
+	return err
+}
+
+// mark asks Postgres how far it has the partition. When it does not answer, the persist workers' last word serves as well: a mark
+// may be too low, never too high. Without either the whole log is read.
+func (o *owner) mark(ctx context.Context) (chat.Mark, error) {
+	ask, cancel := context.WithTimeout(ctx, o.cfg.LookUpPatience)
+	defer cancel()
+	mark, err := o.cfg.Database.Mark(ask, o.partition)
+	if err == nil {
+		return mark, nil
+	}
+	if ctx.Err() != nil {
+		return chat.Mark{}, ctx.Err()
+	}
+	rev := chat.Revision(o.members.Highest(streams.RolePersist, o.partition))
+	o.log.WarnContext(ctx, "postgres does not tell its mark; reading the log from what persist said last", "revision", rev, "cause", err)
+	return chat.Mark{Revision: rev}, nil
+}
+
+// anchor starts the fold at the entry that Postgres's mark is at.
+func (o *owner) anchor(ctx context.Context, mark chat.Mark) error {
+	raw, ok, err := o.cfg.Conn.Entry(ctx, mark.Revision)
+	if err != nil {
+		return err
+	}
+	if !ok || raw.Partition != o.partition {
+		return fmt.Errorf("the log has no revision %d, which postgres has: the log and the database do not belong together", mark.Revision)
+	}
+	block, err := chat.DecodeBlock(raw.Data)
+	if err != nil {
+		return fmt.Errorf("revision %d: %w", mark.Revision, err)
+	}
+	if mark.Hash != (chat.Hash{}) && mark.Hash != block.Hash {
+		return fmt.Errorf("revision %d is not the one that postgres has: the log and the database do not belong together", mark.Revision)
+	}
+	o.rule.Anchor(chat.Entry{Revision: mark.Revision, Block: block})
+	return nil
+}
+
+func (o *owner) fold(e streams.RawEntry) error {
+	block, err := chat.DecodeBlockAfter(e.Data, o.rule.Tail().Hash)
+	if err != nil {
+		return fmt.Errorf("revision %d: %w", e.Revision, err)
+	}
+	return o.rule.Fold(chat.Entry{Revision: e.Revision, Block: block}, time.Now())
+}
+
+// reload folds what has come after the newest block that was folded.
+func (o *owner) reload(ctx context.Context) error {
+	_, err := o.cfg.Conn.ReadLog(ctx, o.partition, o.rule.Tail().Revision, o.fold)
+	return err
+}
+
+// startFilter reads the identities that Postgres has, in the background, into the filter that tells new from perhaps known.
+func (o *owner) startFilter(ctx context.Context) {
+	o.wg.Go(func() {
+		for ctx.Err() == nil {
+			err := o.cfg.Database.KnownIDs(ctx, o.partition, func(b []byte) error {
+				select {
+				case o.known <- prefixes(b):
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			})
+			if err == nil {
+				close(o.known)
+				return
+			}
+			o.log.DebugContext(ctx, "the filter of known ids must wait", "cause", err)
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	})
+}
+
+func prefixes(b []byte) []uint64 {
+	list := make([]uint64, 0, len(b)/8)
+	for ; len(b) >= 8; b = b[8:] {
+		list = append(list, chat.ID(append(b[:8:8], make([]byte, 8)...)).Prefix())
+	}
+	return list
+}
+
+var errTicks = errors.New("the partition's ticks do not come back")
