@@ -1,0 +1,88 @@
+package store_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+const (
+	app  = chat.AppID(10001)
+	base = chat.Revision(1000) // of every log in these tests
+)
+
+// testLog makes the entries of one partition's log.
+type testLog struct {
+	rev  chat.Revision
+	prev chat.Mark
+	seqs map[chat.Conversation]chat.Seq
+}
+
+// block returns the next entry, which holds these records. The seqs of messages are given here.
+func (l *testLog) block(records ...chat.Record) chat.Entry {
+	if l.seqs == nil {
+		l.seqs = make(map[chat.Conversation]chat.Seq)
+	}
+	for i := range records {
+		if r := &records[i]; r.Kind == chat.MessageRecord {
+			l.seqs[r.Conversation]++
+			r.Seq = l.seqs[r.Conversation]
+			if r.Digest == (chat.Digest{}) {
+				r.Digest = chat.DigestOf(r.Body, r.Extra)
+			}
+		}
+	}
+	l.rev += 3 // other partitions have the ones between
+	k := &chat.Block{Prev: l.prev.Revision, Time: time.UnixMilli(1_700_000_000_000 + int64(l.rev)), Records: records}
+	chat.AppendBlock(nil, k, l.prev.Hash)
+	l.prev = chat.Mark{Revision: l.rev, Hash: k.Hash}
+	return chat.Entry{Revision: l.rev, Block: k}
+}
+
+func message(from, to chat.UserID, id, body string) chat.Record {
+	return chat.Record{
+		Kind:         chat.MessageRecord,
+		Conversation: chat.PairOf(app, from, to),
+		Sender:       chat.Device{App: app, User: from, Client: chat.Web, IMEI: "imei-" + string(from)},
+		MessageID:    id,
+		MessageTime:  1_690_000_000_123,
+		Body:         body,
+		Extra:        `{"x":1}`,
+	}
+}
+
+func refusal(from, to chat.UserID, id string) chat.Record {
+	r := message(from, to, id, "")
+	return chat.Record{Kind: chat.RefusalRecord, Conversation: r.Conversation, Sender: r.Sender, MessageID: id, Code: chat.RelationMissing}
+}
+
+// talk returns n messages that users of a few conversations say in turn.
+func talk(n, conversations int, name string) []chat.Record {
+	records := make([]chat.Record, n)
+	for i := range records {
+		from := chat.UserID(fmt.Sprintf("u%d", 2*(i%conversations)+1))
+		to := chat.UserID(fmt.Sprintf("u%d", 2*(i%conversations)+2))
+		records[i] = message(from, to, fmt.Sprintf("%s-%d", name, i), "said "+name)
+	}
+	return records
+}
+
+// run executes statements that the store itself has no business with.
+func run(t testing.TB, url string, statements ...string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, sql := range statements {
+		if _, err := conn.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
+)
+
+// The demo data: the original's app and users, and a few more to talk with. Everybody in a circle is everybody's friend.
+const (
+	DemoApp = chat.AppID(10001)
+	demoKey = "bantanger"
+
+	anyoneMayBefriend = 1
+	asksFirst         = 2
+)
+
+var (
+	demoUsers = []string{
+		"10001", "10002", "10003", "10004", "10005", "10006", "10007", "10008", "bantanger", "admin",
+		"lld", "a", "b", "alice", "bob",
+	}
+	demoCircles = [][]string{
+		{"10001", "10002", "bantanger"},
+		{"lld", "a", "b", "alice", "bob"},
+	}
+)
+
+// Seed adds the demo data. What is there already stays as it is.
+func (s *Store) Seed(ctx context.Context) error {
+	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := db.New(tx)
+		if err := q.AddApp(ctx, int32(DemoApp), []string{demoKey}); err != nil {
+			return err
+		}
+		if err := addDemoUsers(ctx, q); err != nil {
+			return err
+		}
+		from, to := friends(demoCircles)
+		return q.AddFriendships(ctx, int32(DemoApp), from, to)
+	})
+	if err != nil {
+		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
+}
+
+func addDemoUsers(ctx context.Context, q *db.Queries) error {
+	users := db.AddUsersParams{
+		AppID:            int32(DemoApp),
+		UserIds:          demoUsers,
+		UserTypes:        slices.Repeat([]int16{plainUser}, len(demoUsers)),
+		FriendAllowTypes: slices.Repeat([]int16{anyoneMayBefriend}, len(demoUsers)),
+	}
+	users.UserTypes[slices.Index(demoUsers, "admin")] = adminUser
+	users.FriendAllowTypes[slices.Index(demoUsers, "bantanger")] = asksFirst
+	return q.AddUsers(ctx, users)
+}
+
+// friends returns both sides of every friendship within each circle.
+func friends(circles [][]string) (from, to []string) {
+	for _, circle := range circles {
+		for _, a := range circle {
+			for _, b := range circle {
+				if a != b {
+					from, to = append(from, a), append(to, b)
+				}
+			}
+		}
+	}
+	return from, to
+}
+
+// seedStep is how many users are added between two reports of progress. It is even, so that no pair is torn.
+const seedStep = 20_000
+
+// SeedPairs adds the users u1 to u<n> to an app, befriended in pairs: u1 and u2, u3 and u4, and so on. What is there already stays as it
+// is. Progress is told, where it is not nil, after each step.
+func (s *Store) SeedPairs(ctx context.Context, app chat.AppID, n int, progress func(done, total int)) error {
+	if _, err := s.App(ctx, app); err != nil {
+		return err
+	}
+	for first := 1; first <= n; first += seedStep {
+		last := min(first+seedStep-1, n)
+		if err := s.seedPairs(ctx, app, int64(first), int64(last)); err != nil {
+			return fmt.Errorf("seed users u%d to u%d: %w", first, last, err)
+		}
+		if progress != nil {
+			progress(last, n)
+		}
+	}
+	return nil
+}
+
+func (s *Store) seedPairs(ctx context.Context, app chat.AppID, first, last int64) error {
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		q := db.New(tx)
+		if err := q.AddNumberedUsers(ctx, int32(app), first, last); err != nil {
+			return err
+		}
+		return q.AddNumberedFriendships(ctx, int32(app), first, last)
+	})
+}

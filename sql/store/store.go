@@ -1,0 +1,53 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
+)
+
+// Store reads and writes one database through a pool of connections. Its methods may be called at once by many.
+type Store struct {
+	pool    *pgxpool.Pool
+	queries *db.Queries
+}
+
+// Options tune a store.
+type Options struct {
+	MaxConns int    // connections at most; 0: 8
+	Name     string // what the connections are called in pg_stat_activity; empty: whaleshark
+}
+
+// connectTimeout bounds one attempt to connect when the URL does not say otherwise.
+const connectTimeout = 5 * time.Second
+
+// Open returns the store of the database at url. It connects when a connection is first needed, so the server may come up later;
+// [Store.Ready] tells.
+func Open(ctx context.Context, url string, opts Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	config.MaxConns = int32(cmp.Or(opts.MaxConns, 8)) //nolint:gosec // a few
+	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
+	if opts.Name != "" || config.ConnConfig.RuntimeParams["application_name"] == "" {
+		config.ConnConfig.RuntimeParams["application_name"] = cmp.Or(opts.Name, "whaleshark")
+	}
+	return open(ctx, config)
+}
+
+func open(ctx context.Context, config *pgxpool.Config) (*Store, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	return &Store{pool: pool, queries: db.New(pool)}, nil
+}
+
+// Close closes the pool, after the calls that are under way.
+func (s *Store) Close() { s.pool.Close() }
