@@ -1,0 +1,76 @@
+// Command whaleshark is the instant-messaging server: all its roles, and the tools that go with it. It alone reads flags and the
+// environment, and it wires what the packages below it offer.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as parameters; it returns the exit code.
+func run(args []string, in io.Reader, out, errs io.Writer) int {
+	c := &cli{}
+	parser := newParser(c, out, errs, os.Exit)
+	command, err := parser.Parse(args)
+	if err != nil {
+		usage(parser, err)
+		return exitUsage
+	}
+	ctx, stop := untilSignal(context.Background())
+	defer stop()
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.BindTo(in, (*io.Reader)(nil))
+	command.BindTo(out, (*io.Writer)(nil))
+	command.Bind(c.logger(command.Selected().Name == "dev", errs))
+	if err := command.Run(); err != nil {
+		fmt.Fprintf(errs, "whaleshark %s: %v\n", command.Selected().Name, err)
+		return exitFailed
+	}
+	return 0
+}
+
+func newParser(c *cli, out, errs io.Writer, exit func(int)) *kong.Kong {
+	return kong.Must(c,
+		kong.Name("whaleshark"),
+		kong.Description("An instant-messaging server on NATS JetStream and Postgres."),
+		kong.DefaultEnvars("WHALESHARK"),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(out, errs),
+		kong.Exit(exit),
+		kong.Bind(slog.New(slog.DiscardHandler)),
+	)
+}
+
+// usage says what is wrong with the command line, and in short what would be right.
+func usage(parser *kong.Kong, err error) {
+	parser.Errorf("%s", err)
+	if parseErr, ok := errors.AsType[*kong.ParseError](err); ok {
+		parseErr.Context.Stdout = parser.Stderr
+		_ = parseErr.Context.PrintUsage(!parseErr.Context.Empty())
+	}
+}
+
+// untilSignal returns a context that the first SIGINT or SIGTERM ends. The second one ends the process, at once.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
