@@ -55,14 +55,23 @@ const (
 	joinWatch     = 2 * time.Second // a worker that has just come watches so long before it takes its share
 )
 
-// putMember writes a member's key. The time to live goes with the entry itself, because a plain put of a bucket drops it.
-func (c *Conn) putMember(ctx context.Context, m *Member) error {
+// message is a member's entry. The time to live goes with the entry itself, because a plain put of a bucket drops it.
+func (m *Member) message() (*nats.Msg, error) {
 	value, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("announce %s %s: %w", m.Role, m.Node, err)
+		return nil, fmt.Errorf("announce %s %s: %w", m.Role, m.Node, err)
 	}
 	msg := &nats.Msg{Subject: memberSubject(m.Role, m.Node), Data: value, Header: nats.Header{}}
 	msg.Header.Set(jetstream.MsgTTLHeader, strconv.Itoa(int(memberTTL.Seconds()))+"s")
+	return msg, nil
+}
+
+// putMember writes a worker's key.
+func (c *Conn) putMember(ctx context.Context, m *Member) error {
+	msg, err := m.message()
+	if err != nil {
+		return err
+	}
 	if _, err := c.publishWait(ctx, msg); err != nil {
 		return fmt.Errorf("announce %s %s: %w", m.Role, m.Node, err)
 	}
@@ -75,15 +84,6 @@ func (c *Conn) dropMember(ctx context.Context, role Role, node chat.NodeID) erro
 		return fmt.Errorf("sign off %s %s: %w", role, node, err)
 	}
 	return nil
-}
-
-// hasMember reports whether the broker has a member's key.
-func (c *Conn) hasMember(ctx context.Context, role Role, node chat.NodeID) (bool, error) {
-	_, err := c.getMessage(ctx, streamMembers, map[string]any{"last_by_subj": memberSubject(role, node)})
-	if errors.Is(err, errNoEntry) {
-		return false, nil
-	}
-	return err == nil, err
 }
 
 // Members is everybody who is there, watched into memory. Its clock is the broker's: the time of the newest entry. A process that

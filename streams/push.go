@@ -19,23 +19,29 @@ func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
 
 // Pushed is what an edge reads: a push, or its own tick.
 type Pushed struct {
-	Push *chat.Push // nil: a tick
+	Sequence uint64     // in the present life of PUSH
+	Push     *chat.Push // nil: a tick
 }
 
-// ReadPushes reads what is pushed to an edge from now on.
-func (c *Conn) ReadPushes(ctx context.Context, edge chat.NodeID) (*Reader[Pushed], error) {
+// ReadPushes reads what is pushed to an edge, after a sequence of the present life of PUSH.
+func (c *Conn) ReadPushes(ctx context.Context, edge chat.NodeID, after uint64) (*Reader[Pushed], error) {
+	policy, start := from(after)
 	return read(ctx, c, streamPush, "pushes", jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{pushSubject(edge)}, DeliverPolicy: jetstream.DeliverNewPolicy,
+		FilterSubjects: []string{pushSubject(edge)}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (Pushed, bool) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return Pushed{}, false
+		}
 		if m.Headers().Get(pushTickHeader) != "" {
-			return Pushed{}, true
+			return Pushed{Sequence: meta.Sequence.Stream}, true
 		}
 		p, err := chat.DecodePush(m.Data())
 		if err != nil {
 			c.log.Error("a push cannot be read", "cause", err)
 			return Pushed{}, false
 		}
-		return Pushed{p}, true
+		return Pushed{meta.Sequence.Stream, p}, true
 	})
 }
 
