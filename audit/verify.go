@@ -1,0 +1,306 @@
+// Package audit holds the log against what it promises: verify checks the chain of blocks, the numbers in them and the rows in
+// Postgres; replay tells from the log alone what happened.
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store"
+	"github.com/whaleshark-im/whaleshark/streams"
+)
+
+// Log is where the blocks are.
+type Log interface {
+	Base() chat.Revision
+	Partitions() int
+	LastRevision(ctx context.Context) (chat.Revision, error)
+	FollowWholeLog(ctx context.Context, after chat.Revision) (*streams.Reader[streams.RawEntry], error)
+}
+
+// Rows is where their messages must be, too.
+type Rows interface {
+	Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error)
+	Messages(ctx context.Context, lo, hi chat.Place, limit int) ([]store.Message, error)
+	Rejected(ctx context.Context, lo, hi chat.Place) ([]store.Rejected, error)
+}
+
+// Fault is the first thing that is not as it must be.
+type Fault struct {
+	Partition    chat.Partition
+	Revision     chat.Revision
+	Conversation chat.Conversation // the zero value if the whole block is at fault
+	Place        chat.Place        // 0 if the whole block is at fault
+	What         string
+}
+
+// Error implements error.
+func (f *Fault) Error() string {
+	s := fmt.Sprintf("partition %d, revision %d", f.Partition, f.Revision)
+	if f.Conversation != (chat.Conversation{}) {
+		s += ", conversation " + f.Conversation.String()
+	}
+	if f.Place != 0 {
+		s += fmt.Sprintf(", place %d", f.Place)
+	}
+	return s + ": " + f.What
+}
+
+// Report is what a verification has seen.
+type Report struct {
+	Blocks, Messages, Refusals, Erased int
+	Conversations                      int
+	Rows                               int // messages whose row was compared
+	Rejected                           int // messages that Postgres had refused, and that are put aside
+	Bytes                              int64
+	Last                               chat.Revision
+	Took                               time.Duration
+}
+
+// windowBlocks is how many blocks are compared with their rows at once.
+const windowBlocks = 256
+
+// Verify walks the whole log: each block follows the one before it by its hash, bodies fit their digests, seqs are dense, and
+// up to Postgres's mark the rows are those of the log, no more and no fewer. It returns a [*Fault] for the first that is not so.
+// Progress may be nil.
+func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total chat.Revision)) (Report, error) {
+	started := time.Now()
+	last, err := log.LastRevision(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	marks, err := rows.Marks(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	v := &verifier{
+		base: log.Base(), rows: rows, marks: marks,
+		tails:   make(map[chat.Partition]chat.Mark),
+		heads:   make(map[chat.Conversation]chat.Seq),
+		ids:     make(map[chat.ID]chat.Place),
+		tracked: chat.PlaceOf(log.Base(), 0, 0),
+	}
+	err = walk(ctx, log, last, func(raw streams.RawEntry) error {
+		if progress != nil {
+			progress(raw.Revision, last)
+		}
+		return v.block(ctx, raw)
+	})
+	if err == nil {
+		err = v.compare(ctx, chat.PlaceOf(v.base, last+1, 0))
+	}
+	if err == nil {
+		err = v.marksAreInTheLog()
+	}
+	v.report.Conversations, v.report.Last, v.report.Took = len(v.heads), last, time.Since(started)
+	return v.report, err
+}
+
+// walk calls f with every entry of the log up to last.
+func walk(ctx context.Context, log Log, last chat.Revision, f func(streams.RawEntry) error) error {
+	if last == 0 {
+		return nil
+	}
+	r, err := log.FollowWholeLog(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	for {
+		select {
+		case <-r.Ready():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		for _, raw := range r.Take(windowBlocks) {
+			if raw.Revision > last {
+				return nil
+			}
+			if err := f(raw); err != nil {
+				return err
+			}
+			if raw.Revision == last {
+				return nil
+			}
+		}
+	}
+}
+
+type verifier struct {
+	base   chat.Revision
+	rows   Rows
+	marks  map[chat.Partition]chat.Mark
+	tails  map[chat.Partition]chat.Mark
+	heads  map[chat.Conversation]chat.Seq
+	ids    map[chat.ID]chat.Place
+	report Report
+
+	window  []expected // the messages of the blocks since the last comparison
+	blocks  int        // and how many blocks they are
+	tracked chat.Place // everything below was compared
+}
+
+type expected struct {
+	partition chat.Partition
+	revision  chat.Revision
+	place     chat.Place
+	record    chat.Record
+}
+
+func (v *verifier) block(ctx context.Context, raw streams.RawEntry) error {
+	fault := func(format string, args ...any) error {
+		return &Fault{Partition: raw.Partition, Revision: raw.Revision, What: fmt.Sprintf(format, args...)}
+	}
+	tail := v.tails[raw.Partition]
+	block, err := chat.DecodeBlockAfter(raw.Data, tail.Hash)
+	if err != nil {
+		return fault("%v", err)
+	}
+	switch {
+	case block.Partition != raw.Partition:
+		return fault("the block says that it is of partition %d", block.Partition)
+	case block.Prev != tail.Revision:
+		return fault("the block follows revision %d, but the one before it is %d", block.Prev, tail.Revision)
+	}
+	if mark := v.marks[raw.Partition]; mark.Revision == raw.Revision && mark.Hash != block.Hash {
+		return fault("postgres's mark is at this revision, with another hash")
+	}
+	v.tails[raw.Partition] = chat.Mark{Revision: raw.Revision, Hash: block.Hash}
+	v.report.Blocks++
+	v.report.Bytes += int64(len(raw.Data))
+	for i := range block.Records {
+		if err := v.record(raw, i, &block.Records[i]); err != nil {
+			return err
+		}
+	}
+	if v.blocks++; v.blocks >= windowBlocks {
+		return v.compare(ctx, chat.PlaceOf(v.base, raw.Revision+1, 0))
+	}
+	return nil
+}
+
+func (v *verifier) record(raw streams.RawEntry, index int, r *chat.Record) error {
+	if r.Kind != chat.MessageRecord {
+		v.report.Refusals++
+		return nil
+	}
+	place := chat.PlaceOf(v.base, raw.Revision, index)
+	e := expected{raw.Partition, raw.Revision, place, *r}
+	v.report.Messages++
+	if r.Erased {
+		v.report.Erased++
+	}
+	if want := v.heads[r.Conversation] + 1; r.Seq != want {
+		return e.fault("the message has seq %d, want %d", r.Seq, want)
+	}
+	v.heads[r.Conversation] = r.Seq
+	id := r.ID()
+	if first, ok := v.ids[id]; ok {
+		return e.fault("the message stands at place %d already", first)
+	}
+	v.ids[id] = place
+	v.window = append(v.window, e)
+	return nil
+}
+
+func (e *expected) fault(format string, args ...any) error {
+	return &Fault{
+		Partition: e.partition, Revision: e.revision, Conversation: e.record.Conversation, Place: e.place,
+		What: fmt.Sprintf(format, args...),
+	}
+}
+
+// compare holds the window against the rows between what was compared before and end.
+func (v *verifier) compare(ctx context.Context, end chat.Place) error {
+	have, err := v.fetch(ctx, v.tracked, end)
+	if err != nil {
+		return err
+	}
+	rejected, err := v.rows.Rejected(ctx, v.tracked, end)
+	if err != nil {
+		return err
+	}
+	aside := make(map[chat.Place]bool, len(rejected))
+	for _, r := range rejected {
+		aside[r.Place] = true
+	}
+	for i := range v.window {
+		e := &v.window[i]
+		row, ok := have[e.place]
+		delete(have, e.place)
+		switch {
+		case ok:
+			v.report.Rows++
+			if what := differs(&e.record, &row.Record); what != "" {
+				return e.fault("postgres has another %s", what)
+			}
+		case aside[e.place]:
+			v.report.Rejected++
+		case e.revision <= v.marks[e.partition].Revision:
+			return e.fault("postgres does not have the message")
+		}
+	}
+	for place, row := range have {
+		return &Fault{
+			Revision: place.Revision(v.base), Conversation: row.Record.Conversation, Place: place,
+			What: "postgres has a message that the log does not",
+		}
+	}
+	v.window, v.blocks, v.tracked = v.window[:0], 0, end
+	return nil
+}
+
+func (v *verifier) fetch(ctx context.Context, lo, hi chat.Place) (map[chat.Place]store.Message, error) {
+	const page = 5000
+	have := make(map[chat.Place]store.Message)
+	for {
+		rows, err := v.rows.Messages(ctx, lo, hi, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			have[row.Place] = row
+			lo = row.Place + 1
+		}
+		if len(rows) < page {
+			return have, nil
+		}
+	}
+}
+
+// differs names the first field in which a row is not its record.
+func differs(want, got *chat.Record) string {
+	switch {
+	case want.Conversation != got.Conversation:
+		return "conversation"
+	case want.Seq != got.Seq:
+		return "seq"
+	case want.Sender != got.Sender:
+		return "sender"
+	case want.MessageID != got.MessageID:
+		return "message id"
+	case want.Digest != got.Digest:
+		return "digest"
+	case got.Erased || want.Erased:
+		return ""
+	case want.Body != got.Body:
+		return "body"
+	case want.Extra != got.Extra:
+		return "extra"
+	case want.MessageTime != got.MessageTime:
+		return "message time"
+	}
+	return ""
+}
+
+// marksAreInTheLog finds a database that is ahead of its log.
+func (v *verifier) marksAreInTheLog() error {
+	for p, mark := range v.marks {
+		if tail := v.tails[p]; mark.Revision > v.report.Last && mark.Revision > tail.Revision {
+			return &Fault{Partition: p, Revision: mark.Revision, What: "postgres has this revision, and the log does not"}
+		}
+	}
+	return nil
+}
