@@ -1,0 +1,80 @@
+package edge
+
+import (
+	"maps"
+	"sync"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/wire"
+)
+
+// served is up to which revision each partition's pushes were delivered.
+type served struct {
+	mu sync.Mutex
+	to map[chat.Partition]chat.Revision
+}
+
+// Deliver hands a push to the sessions that it is for, and never blocks: a client that does not keep up is sent away. Deliveries of
+// blocks that were delivered before are dropped, so a push may come twice. It must be called from one goroutine a partition; it keeps the
+// payloads.
+func (e *Edge) Deliver(p *chat.Push) {
+	before := e.served.of(p.Partition)
+	for i := range p.Deliveries {
+		d := &p.Deliveries[i]
+		if d.Revision != 0 && d.Revision <= before {
+			e.metrics.drop(dropServed, len(d.Sessions))
+			continue
+		}
+		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload})
+		e.metrics.drop(dropAbsent, missing)
+	}
+	e.served.raise(p.Partition, p.To)
+}
+
+// Vector returns up to which revision of each partition this edge has delivered.
+func (e *Edge) Vector() map[chat.Partition]chat.Revision {
+	e.served.mu.Lock()
+	defer e.served.mu.Unlock()
+	return maps.Clone(e.served.to)
+}
+
+// SetVector sets from where on this edge delivers: nothing up to these revisions was meant for it.
+func (e *Edge) SetVector(v map[chat.Partition]chat.Revision) {
+	e.served.mu.Lock()
+	defer e.served.mu.Unlock()
+	e.served.to = maps.Clone(v)
+	if e.served.to == nil {
+		e.served.to = make(map[chat.Partition]chat.Revision)
+	}
+}
+
+func (s *served) of(p chat.Partition) chat.Revision {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.to[p]
+}
+
+func (s *served) raise(p chat.Partition, to chat.Revision) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.to[p] = max(s.to[p], to)
+}
+
+// RouteSeen is told of every route that appears, on whichever edge. A newer login of a device ends its session here. The caller must
+// know the route in [Streams.NewestEpoch] before it calls this.
+func (e *Edge) RouteSeen(r chat.Route) {
+	if c := e.sessions.outdated(r); c != nil {
+		c.end(because(chat.Replaced))
+	}
+}
+
+// Routes returns the routes of all sessions that are here now, to be written again when the streams have lost them. A session that ends
+// meanwhile drops its route by itself, perhaps before the caller writes it: look again afterwards.
+func (e *Edge) Routes() []chat.Route { return e.sessions.routes() }
+
+// Void ends all sessions: this edge has been declared dead, and nobody sends it anything any more.
+func (e *Edge) Void() {
+	for _, c := range e.sessions.all() {
+		c.end(because(chat.GoingAway))
+	}
+}

@@ -1,0 +1,164 @@
+package edge
+
+import (
+	"sync"
+
+	"github.com/whaleshark-im/whaleshark/wire"
+)
+
+// frame is one frame down, not yet spelled for a transport. Frames of many connections share one payload, which nobody changes.
+type frame struct {
+	command wire.Command
+	payload []byte
+	local   bool // an answer of this edge, which carries no address
+}
+
+// local is an answer of this edge.
+func local(c wire.Command, payload []byte) frame {
+	return frame{command: c, payload: payload, local: true}
+}
+
+// size is what a frame counts in a queue, in bytes: its payload, and about what is wrapped around it.
+func (f frame) size() int { return len(f.payload) + 64 }
+
+// queue holds the frames that wait for a client, bounded in frames and bytes. What is being written counts until it is written.
+// The goroutine that writes exists only while frames wait: put tells when to start it, take when to end it.
+type queue struct {
+	maxFrames, maxBytes int
+
+	mu      sync.Mutex
+	waiting []frame
+	frames  int     // waiting and being written
+	bytes   int     // of those
+	held    bool    // a login is being answered: what arrives waits behind the answer
+	writing bool    // a writer runs
+	end     *ending // set once: nothing more is taken
+	closed  bool    // the connection is gone: no writer starts any more
+}
+
+// verdict is what became of a frame that was put.
+type verdict int
+
+const (
+	taken verdict = iota
+	full          // not taken: the client is slow
+	ended         // not taken: the connection is ending
+)
+
+// put queues a frame. If no writer runs, it calls start, which must not block.
+func (q *queue) put(f frame, start func()) verdict {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.end != nil || q.closed:
+		return ended
+	case q.frames > 0 && (q.frames >= q.maxFrames || q.bytes+f.size() > q.maxBytes):
+		return full
+	}
+	q.push(f)
+	q.wake(start)
+	return taken
+}
+
+func (q *queue) push(f frame) {
+	q.waiting = append(q.waiting, f)
+	q.frames++
+	q.bytes += f.size()
+}
+
+func (q *queue) wake(start func()) {
+	if !q.writing && !q.held && !q.closed {
+		q.writing = true
+		start()
+	}
+}
+
+// hold lets frames wait until release.
+func (q *queue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+}
+
+// release puts the answer before what has waited. Command 0: there is no answer.
+func (q *queue) release(answer frame, start func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.held || q.end != nil {
+		return
+	}
+	q.held = false
+	if answer.command != 0 {
+		q.push(answer)
+		copy(q.waiting[1:], q.waiting)
+		q.waiting[0] = answer
+	}
+	if len(q.waiting) > 0 {
+		q.wake(start)
+	}
+}
+
+// finish ends the queue with a last frame (command 0: none), and returns how many frames it dropped: what waits is dropped if it waits
+// for a login that is now refused, or if all says so.
+func (q *queue) finish(e *ending, word frame, all bool, start func()) (dropped int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.end = e
+	if all || q.held {
+		dropped = len(q.waiting)
+		for _, f := range q.waiting {
+			q.pop(f)
+		}
+		q.waiting = nil
+	}
+	if word.command != 0 {
+		q.push(word)
+	}
+	q.held = false
+	q.wake(start)
+	return dropped
+}
+
+func (q *queue) pop(f frame) {
+	q.frames--
+	q.bytes -= f.size()
+}
+
+// take moves what waits to the writer, who gives back the slice of the last batch. Without a batch the writer must end; if there is
+// an ending it says it to the client first.
+func (q *queue) take(last []frame) ([]frame, *ending) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, f := range last {
+		q.pop(f)
+	}
+	switch {
+	case q.closed:
+		return nil, nil
+	case len(q.waiting) == 0:
+		q.writing = q.end != nil // a writer that says the ending is the last one
+		q.waiting = nil          // an idle connection has no slice
+		return nil, q.end
+	}
+	batch := q.waiting
+	clear(last)
+	q.waiting = last[:0]
+	return batch, nil
+}
+
+// close forgets what waits. No goroutine starts afterwards.
+func (q *queue) close() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.closed = true
+	q.waiting = nil
+}
+
+// unlessClosed calls start, which starts a goroutine, if that may be; close waits for it.
+func (q *queue) unlessClosed(start func()) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		start()
+	}
+}
