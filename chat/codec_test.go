@@ -1,0 +1,248 @@
+package chat_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+var rewrite = flag.Bool("update", false, "rewrite the golden files of the codec")
+
+var alice = chat.Device{App: 10001, User: "alice", Client: chat.Web, IMEI: "web"}
+
+func sampleBlock() *chat.Block {
+	pair := chat.PairOf(10001, "alice", "bob")
+	return &chat.Block{
+		Partition:  3,
+		Prev:       41,
+		Time:       time.UnixMilli(1_700_000_000_123),
+		Checkpoint: chat.Checkpoint{Life: 99, Low: 7, Above: []chat.Position{9, 12}},
+		Records: []chat.Record{
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m1", Seq: 1, MessageTime: 5,
+				Digest: chat.DigestOf("hi", "x"), Body: "hi", Extra: "x",
+			},
+			{Kind: chat.RefusalRecord, Conversation: pair, Sender: alice, MessageID: "m2", Code: chat.RelationMissing},
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m3", Seq: 2,
+				Digest: chat.DigestOf("gone", ""), Erased: true,
+			},
+		},
+	}
+}
+
+func sampleRequest() *chat.Request {
+	return &chat.Request{
+		Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
+		First: true, Deadline: time.UnixMilli(1_700_000_000_123),
+	}
+}
+
+func sampleSignal() *chat.Signal {
+	return &chat.Signal{
+		Kind: chat.Repeat, Conversation: chat.PairOf(10001, "alice", "bob"), From: alice, MessageID: "m1", Seq: 4, Place: 5120,
+		MessageTime: 5, Body: "hi", Extra: "x",
+	}
+}
+
+func samplePush() *chat.Push {
+	return &chat.Push{Partition: 2, To: 17, Deliveries: []chat.Delivery{
+		{Revision: 16, Command: 1103, Payload: []byte(`{"a":1}`), Sessions: []chat.SessionID{1, 300}},
+		{Command: 1107, Payload: []byte(`{}`), Sessions: []chat.SessionID{}},
+	}}
+}
+
+// TestGoldenForms holds the binary forms against files: what is in a log must be readable for as long as the log is kept.
+func TestGoldenForms(t *testing.T) {
+	golden := func(name string, got []byte) {
+		t.Helper()
+		path := filepath.Join("testdata", "golden", name+".hex")
+		if *rewrite {
+			if err := os.WriteFile(path, []byte(hex.EncodeToString(got)+"\n"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hex.EncodeToString(got); got != strings.TrimSpace(string(want)) {
+			t.Errorf("%s is encoded as\n%s, want\n%s", name, got, want)
+		}
+	}
+	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
+	golden("request", chat.AppendRequest(nil, sampleRequest()))
+	golden("signal", chat.AppendSignal(nil, sampleSignal()))
+	golden("push", chat.AppendPush(nil, samplePush()))
+}
+
+func TestFormsComeBackAsTheyWere(t *testing.T) {
+	block := sampleBlock()
+	b := chat.AppendBlock(nil, block, chat.Hash{1})
+	gotBlock, err := chat.DecodeBlockAfter(b, chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotSignal, err := chat.DecodeSignal(chat.AppendSignal(nil, sampleSignal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotPush, err := chat.DecodePush(chat.AppendPush(nil, samplePush()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, diff := range map[string]string{
+		"block":   cmp.Diff(block, gotBlock),
+		"request": cmp.Diff(sampleRequest(), gotRequest),
+		"signal":  cmp.Diff(sampleSignal(), gotSignal),
+		"push":    cmp.Diff(samplePush(), gotPush),
+	} {
+		if diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestAFlippedBitIsFound flips each bit of a block in turn: decoding it after its predecessor must fail, or yield the same block.
+func TestAFlippedBitIsFound(t *testing.T) {
+	prev := chat.Hash{1}
+	good := chat.AppendBlock(nil, sampleBlock(), prev)
+	want, err := chat.DecodeBlockAfter(good, prev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range good {
+		for bit := range 8 {
+			bad := bytes.Clone(good)
+			bad[i] ^= 1 << bit
+			got, err := chat.DecodeBlockAfter(bad, prev)
+			if err == nil && cmp.Diff(want, got) != "" && !erasureFlag(want, got) {
+				t.Fatalf("byte %d, bit %d: a garbled block was taken for a good one", i, bit)
+			}
+		}
+	}
+}
+
+// erasureFlag reports whether the blocks differ in nothing but an erased body: that alone the chain allows.
+func erasureFlag(want, got *chat.Block) bool {
+	for i := range want.Records {
+		want.Records[i].Erased, got.Records[i].Erased = false, false
+		want.Records[i].Body, got.Records[i].Body = "", ""
+		want.Records[i].Extra, got.Records[i].Extra = "", ""
+	}
+	return cmp.Diff(want, got) == ""
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
+	f.Add(chat.AppendRequest(nil, sampleRequest()))
+	f.Add(chat.AppendSignal(nil, sampleSignal()))
+	f.Add(chat.AppendPush(nil, samplePush()))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if q, err := chat.DecodeRequest(b); err == nil {
+			again, err := chat.DecodeRequest(chat.AppendRequest(nil, q))
+			if err != nil || cmp.Diff(q, again) != "" {
+				t.Errorf("request %+v came back as %+v, %v", q, again, err)
+			}
+		}
+		if s, err := chat.DecodeSignal(b); err == nil {
+			again, err := chat.DecodeSignal(chat.AppendSignal(nil, s))
+			if err != nil || cmp.Diff(s, again) != "" {
+				t.Errorf("signal %+v came back as %+v, %v", s, again, err)
+			}
+		}
+		if p, err := chat.DecodePush(b); err == nil {
+			if _, err := chat.DecodePush(chat.AppendPush(nil, p)); err != nil {
+				t.Errorf("push %+v does not come back: %v", p, err)
+			}
+		}
+		if k, err := chat.DecodeBlock(b); err == nil {
+			if _, err := chat.DecodeBlock(chat.AppendBlock(nil, k, chat.Hash{})); err != nil {
+				t.Errorf("block %+v does not come back: %v", k, err)
+			}
+		}
+	})
+}
+
+func FuzzConversation(f *testing.F) {
+	f.Add("10001/p/alice/bob", "a.b", "=")
+	f.Fuzz(func(t *testing.T, token, x, y string) {
+		if c, err := chat.ParseConversation(token); err == nil {
+			if again, err := chat.ParseConversation(c.String()); err != nil || again != c {
+				t.Errorf("%q is %v, which comes back as %v, %v", token, c, again, err)
+			}
+		}
+		if x == "" || y == "" {
+			return
+		}
+		c := chat.PairOf(7, chat.UserID(x), chat.UserID(y))
+		s := c.String()
+		if strings.ContainsAny(s, ". *>\x00") {
+			t.Errorf("%q is no token of a subject", s)
+		}
+		if got, err := chat.ParseConversation(s); err != nil || got != c {
+			t.Errorf("%v is %q, which comes back as %v, %v", c, s, got, err)
+		}
+	})
+}
+
+func TestRendezvousMovesLittle(t *testing.T) {
+	nodes := []chat.NodeID{"a", "b", "c"}
+	moved, counts := 0, make(map[chat.NodeID]int)
+	const partitions = 1000
+	for p := range chat.Partition(partitions) {
+		before, _ := chat.Rendezvous(p, nodes)
+		after, _ := chat.Rendezvous(p, []chat.NodeID{"c", "a"})
+		counts[before]++
+		if before != after && before != "b" {
+			moved++
+		}
+	}
+	if moved != 0 {
+		t.Errorf("%d partitions moved that were not b's", moved)
+	}
+	for n, k := range counts {
+		if k < partitions/5 {
+			t.Errorf("%s has %d of %d partitions", n, k, partitions)
+		}
+	}
+	if _, ok := chat.Rendezvous(0, nil); ok {
+		t.Error("nobody owns a partition")
+	}
+}
+
+func TestFilterNeverForgets(t *testing.T) {
+	var f chat.Filter
+	ids := make([]uint64, 100_000)
+	for i := range ids {
+		ids[i] = chat.IDOf(chat.PairOf(1, "a", "b"), "a", string(rune(i))).Prefix() + uint64(i)<<20
+		f.Add(ids[i])
+	}
+	for _, x := range ids {
+		if !f.Has(x) {
+			t.Fatalf("%x was added and is denied", x)
+		}
+	}
+	wrong := 0
+	for i := range 100_000 {
+		if f.Has(chat.IDOf(chat.PairOf(2, "c", "d"), "c", string(rune(i))).Prefix()) {
+			wrong++
+		}
+	}
+	if wrong > 1000 {
+		t.Errorf("%d of 100,000 unknown identities were not denied, want about 100", wrong)
+	}
+}

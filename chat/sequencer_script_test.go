@@ -1,0 +1,209 @@
+package chat_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// script is a sequencer that a test talks to, line by line; see testdata/sequencer. Time stands still but for "wait".
+type script struct {
+	s        *chat.Sequencer
+	now      time.Time
+	position chat.Position
+	revision chat.Revision
+	flight   chat.Step
+	asked    []chat.Needs
+	facts    chat.Facts
+	log      []chat.Entry
+}
+
+func TestSequencerScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata/sequencer", func(t *testing.T, path string) {
+		x := &script{now: time.UnixMilli(1_700_000_000_000)}
+		x.begin()
+		x.facts = chat.Facts{
+			Apps:      map[chat.AppID]chat.App{1: {ID: 1}, 2: {ID: 2, CheckFriend: true, CheckBlack: true}},
+			Users:     make(map[chat.UserKey]chat.User),
+			Relations: make(map[chat.RelationKey]chat.Relation),
+			Heads:     make(map[chat.Conversation]chat.Seq),
+			IDs:       make(map[chat.ID]chat.Stored),
+		}
+		for _, app := range []chat.AppID{1, 2} {
+			for _, u := range []chat.UserID{"alice", "bob", "carol"} {
+				x.facts.Users[chat.UserKey{App: app, User: u}] = chat.User{}
+			}
+		}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
+			return x.run(t, d)
+		})
+	})
+}
+
+func (x *script) begin() {
+	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second})
+}
+
+func (x *script) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
+	switch d.Cmd {
+	case "send":
+		for line := range strings.Lines(d.Input) {
+			x.send(t, strings.Fields(line))
+		}
+		return ""
+	case "step":
+		return x.step()
+	case "answer":
+		return x.answer()
+	case "postgres-fails":
+		for _, n := range x.asked {
+			x.s.LookUpFailed(n)
+		}
+		x.asked = nil
+		return ""
+	case "committed":
+		return x.commit(t)
+	case "unsettled":
+		x.s.Unsettled()
+		x.flight = chat.Step{}
+		return ""
+	case "take-over":
+		return x.takeOver(t)
+	case "user":
+		return x.user(t, d)
+	case "friend":
+		return x.friend(t, d)
+	case "persisted":
+		x.s.Persisted(x.revision, x.now)
+		return ""
+	case "vouch":
+		x.s.Vouch()
+		return ""
+	case "wait":
+		var s string
+		d.ScanArgs(t, "for", &s)
+		by, err := time.ParseDuration(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.now = x.now.Add(by)
+		return ""
+	}
+	t.Fatalf("unknown command %s", d.Cmd)
+	return ""
+}
+
+// send reads "[app:]from to id body [first]".
+func (x *script) send(t *testing.T, f []string) {
+	t.Helper()
+	if len(f) < 4 {
+		t.Fatalf("send needs from, to, id and body: %q", f)
+	}
+	app, from := chat.AppID(1), f[0]
+	if a, u, ok := strings.Cut(f[0], ":"); ok {
+		from = u
+		if _, err := fmt.Sscan(a, &app); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x.position++
+	x.s.Offer(x.position, &chat.Request{
+		Conversation: chat.PairOf(app, chat.UserID(from), chat.UserID(f[1])),
+		Sender:       chat.Device{App: app, User: chat.UserID(from)},
+		MessageID:    f[2], Body: f[3], First: len(f) > 4 && f[4] == "first",
+		Deadline: x.now.Add(10 * time.Second),
+	}, x.now)
+}
+
+func (x *script) step() string {
+	var b strings.Builder
+	st := x.s.Step(x.now)
+	if n, ok := x.s.Needs(); ok {
+		x.asked = append(x.asked, n)
+		fmt.Fprintf(&b, "asks apps=%v users=%v relations=%v heads=%v ids=%d\n", n.Apps, n.Users, n.Relations, n.Heads, len(n.IDs))
+	}
+	for _, r := range st.Repeats {
+		fmt.Fprintf(&b, "again %s %s#%d at %d\n", r.MessageID, r.Conversation, r.Seq, r.Place)
+	}
+	if st.Expired > 0 {
+		fmt.Fprintf(&b, "expired %d\n", st.Expired)
+	}
+	if st.Block != nil {
+		x.flight = st
+		cp := st.Block.Checkpoint
+		fmt.Fprintf(&b, "block after %d, handled to %d %v\n", st.Block.Prev, cp.Low, cp.Above)
+		for _, r := range st.Block.Records {
+			if r.Kind == chat.MessageRecord {
+				fmt.Fprintf(&b, "  %s#%d %s %s %q\n", r.Conversation, r.Seq, r.Sender.User, r.MessageID, r.Body)
+			} else {
+				fmt.Fprintf(&b, "  %s %s %s refused: %s\n", r.Conversation, r.Sender.User, r.MessageID, r.Code)
+			}
+		}
+	}
+	if b.Len() == 0 {
+		return "nothing\n"
+	}
+	return b.String()
+}
+
+func (x *script) answer() string {
+	for _, n := range x.asked {
+		x.s.Learn(n, x.facts, x.now, x.now)
+	}
+	x.asked = nil
+	return ""
+}
+
+func (x *script) commit(t *testing.T) string {
+	t.Helper()
+	if x.flight.Block == nil {
+		return "nothing is in flight\n"
+	}
+	x.flight = chat.Step{}
+	x.revision += 5
+	e, err := x.s.Committed(x.revision, x.now)
+	if err != nil {
+		return "error: " + err.Error() + "\n"
+	}
+	x.log = append(x.log, e)
+	return fmt.Sprintf("revision %d\n", x.revision)
+}
+
+// takeOver makes a new owner out of the log.
+func (x *script) takeOver(t *testing.T) string {
+	t.Helper()
+	x.begin()
+	for _, e := range x.log {
+		if err := x.s.Fold(e, x.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fmt.Sprintf("reads on after %d\n", x.s.From())
+}
+
+func (x *script) user(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
+	var app chat.AppID
+	var name string
+	d.ScanArgs(t, "app", (*int32)(&app))
+	d.ScanArgs(t, "name", &name)
+	x.facts.Users[chat.UserKey{App: app, User: chat.UserID(name)}] = chat.User{Forbidden: d.HasArg("forbidden"), Silent: d.HasArg("silent")}
+	return ""
+}
+
+func (x *script) friend(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
+	var from, to string
+	d.ScanArgs(t, "from", &from)
+	d.ScanArgs(t, "to", &to)
+	key := chat.RelationKey{App: 2, From: chat.UserID(from), To: chat.UserID(to)}
+	x.facts.Relations[key] = chat.Relation{Deleted: d.HasArg("deleted"), Blocked: d.HasArg("blocked")}
+	return ""
+}
