@@ -19,7 +19,7 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a descriptor is a small number
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		defer f.Close()
 		return nil, fmt.Errorf("data folder in use by pid %d", pidIn(path))
@@ -43,7 +43,7 @@ func stopOrphan(ctx context.Context, log *slog.Logger, h home) error {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", h.socket())
 	if err != nil {
-		return nil //nolint:nilerr // nobody is there
+		return nil // nobody is there
 	}
 	conn.Close()
 	pid := pidIn(h.pid())

@@ -227,7 +227,7 @@ func createDatabase(ctx context.Context, h home) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx) //nolint:errcheck // nothing is left in it
+	defer conn.Close(ctx) // nothing is left in it
 	var exists bool
 	err = conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database).Scan(&exists)
 	if err != nil || exists {

@@ -10,10 +10,11 @@ INSERT INTO friendship (app_id, from_id, to_id)
 SELECT @app_id, unnest(@from_ids::text[]), unnest(@to_ids::text[])
 ON CONFLICT DO NOTHING;
 
--- AddNumberedFriendships befriends u<first> and u<first + 1>, and so on in pairs, as far as u<last>. First is odd; an odd last one stays alone.
+-- AddNumberedFriendships befriends u<n> and u<n + 1> for every odd n, among the users from first to last.
 -- name: AddNumberedFriendships :exec
 INSERT INTO friendship (app_id, from_id, to_id)
 SELECT @app_id, 'u' || a, 'u' || b
-FROM generate_series(@first::bigint, @last::bigint - 1, 2) AS n
+FROM generate_series(@first::bigint, @last::bigint) AS n
 CROSS JOIN LATERAL (VALUES (n, n + 1), (n + 1, n)) AS pair (a, b)
+WHERE n % 2 = 1 AND n < @last::bigint
 ON CONFLICT DO NOTHING;

@@ -21,21 +21,21 @@ import (
 const partition = chat.Partition(3)
 
 // apply applies entries after a mark, and fails the test if that fails.
-func apply(t testing.TB, s *store.Store, from chat.Mark, entries ...chat.Entry) store.Applied {
-	t.Helper()
-	applied, err := s.Apply(t.Context(), partition, base, from, entries)
+func apply(tb testing.TB, s *store.Store, from chat.Mark, entries ...chat.Entry) store.Applied {
+	tb.Helper()
+	applied, err := s.Apply(tb.Context(), partition, base, from, entries)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return applied
 }
 
 // rows returns all messages in the order of the log.
-func rows(t testing.TB, s *store.Store) []store.Message {
-	t.Helper()
-	messages, err := s.Messages(t.Context(), 0, 1<<53, 100_000)
+func rows(tb testing.TB, s *store.Store) []store.Message {
+	tb.Helper()
+	messages, err := s.Messages(tb.Context(), 0, 1<<53, 100_000)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return messages
 }

@@ -71,7 +71,7 @@ func Migrate(ctx context.Context, url string, log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // its end releases the lock, however it ends
+	defer conn.Close(context.WithoutCancel(ctx)) // its end releases the lock, however it ends
 
 	q := db.New(conn)
 	have, err := schemaVersion(ctx, q)
@@ -105,7 +105,7 @@ func lockSchema(ctx context.Context, q *db.Queries) error {
 
 func migrate(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) error {
 	conn := stdlib.OpenDB(*config)
-	defer conn.Close() //nolint:errcheck // nothing is left in it
+	defer conn.Close() // nothing is left in it
 	provider, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS,
 		goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err != nil {

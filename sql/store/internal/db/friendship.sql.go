@@ -23,14 +23,15 @@ func (q *Queries) AddFriendships(ctx context.Context, appID int32, fromIds []str
 const AddNumberedFriendships = `-- name: AddNumberedFriendships :exec
 INSERT INTO friendship (app_id, from_id, to_id)
 SELECT $1, 'u' || a, 'u' || b
-FROM generate_series($2::bigint, $3) AS n
+FROM generate_series($2::bigint, $3::bigint) AS n
 CROSS JOIN LATERAL (VALUES (n, n + 1), (n + 1, n)) AS pair (a, b)
+WHERE n % 2 = 1 AND n < $3::bigint
 ON CONFLICT DO NOTHING
 `
 
-// AddNumberedFriendships befriends u<first> and u<first + 1>, and so on in pairs, as far as u<last>. First is odd; an odd last one stays alone.
-func (q *Queries) AddNumberedFriendships(ctx context.Context, appID int32, first int64, lastpgCatalogint8 int64) error {
-	_, err := q.db.Exec(ctx, AddNumberedFriendships, appID, first, lastpgCatalogint8)
+// AddNumberedFriendships befriends u<n> and u<n + 1> for every odd n, among the users from first to last.
+func (q *Queries) AddNumberedFriendships(ctx context.Context, appID int32, first int64, last int64) error {
+	_, err := q.db.Exec(ctx, AddNumberedFriendships, appID, first, last)
 	return err
 }
 

@@ -1,0 +1,166 @@
+package store_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store"
+	"github.com/whaleshark-im/whaleshark/sql/storetest"
+)
+
+func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
+	url := storetest.URL(t)
+	var sent counter
+	s, err := store.OpenTraced(t.Context(), url, &sent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, url,
+		`UPDATE app_user SET forbidden = true WHERE user_id = 'a'`,
+		`UPDATE app_user SET silent = true WHERE user_id = 'b'`,
+		`UPDATE app_user SET deleted_at = now() WHERE user_id = 'lld'`,
+		`UPDATE friendship SET deleted = true WHERE from_id = 'a' AND to_id = 'b'`,
+		`UPDATE friendship SET blocked = true WHERE from_id = 'b' AND to_id = 'a'`)
+	other := chat.App{ID: 7, Keys: []string{"old", "new"}, CheckBlack: true}
+	if err := s.SetApp(t.Context(), other); err != nil {
+		t.Fatal(err)
+	}
+	var l testLog
+	entry := l.block(message("alice", "bob", "m1", "hi"), message("alice", "bob", "m2", "ho"))
+	apply(t, s, chat.Mark{}, entry)
+	second := entry.Block.Records[1]
+	unknown := message("alice", "bob", "m3", "")
+
+	user := func(u chat.UserID) chat.UserKey { return chat.UserKey{App: app, User: u} }
+	side := func(from, to chat.UserID) chat.RelationKey { return chat.RelationKey{App: app, From: from, To: to} }
+	before := sent.queries.Load()
+	facts, err := s.LookUp(t.Context(), chat.Needs{
+		Apps:      []chat.AppID{app, 7, 8},
+		Users:     []chat.UserKey{user("alice"), user("admin"), user("a"), user("b"), user("lld"), user("nobody"), {App: 7, User: "alice"}},
+		Relations: []chat.RelationKey{side("a", "b"), side("b", "a"), side("alice", "bob"), side("alice", "10001")},
+		Heads:     []chat.Conversation{second.Conversation, chat.PairOf(7, "alice", "bob"), chat.PairOf(app, "a", "b")},
+		IDs:       []chat.ID{second.ID(), unknown.ID()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := chat.Facts{
+		Apps: map[chat.AppID]chat.App{
+			app: {ID: app, Keys: []string{"bantanger"}, CheckFriend: true, CheckBlack: true},
+			7:   other,
+		},
+		Users: map[chat.UserKey]chat.User{
+			user("alice"): {}, user("admin"): {Admin: true}, user("a"): {Forbidden: true}, user("b"): {Silent: true},
+		},
+		Relations: map[chat.RelationKey]chat.Relation{
+			side("a", "b"): {Deleted: true}, side("b", "a"): {Blocked: true}, side("alice", "bob"): {},
+		},
+		Heads: map[chat.Conversation]chat.Seq{second.Conversation: 2},
+		IDs: map[chat.ID]chat.Stored{
+			second.ID(): {Seq: 2, Place: chat.PlaceOf(base, entry.Revision, 1), Digest: second.Digest},
+		},
+	}
+	if diff := cmp.Diff(wanted, facts); diff != "" {
+		t.Errorf("facts (-want +got):\n%s", diff)
+	}
+	if batches, queries := sent.batches.Load(), sent.queries.Load()-before; batches != 1 || queries != 0 {
+		t.Errorf("%d batches and %d statements beside them; want 1 and 0", batches, queries)
+	}
+
+	empty, err := s.LookUp(t.Context(), chat.Needs{})
+	if err != nil || len(empty.Apps) != 0 || sent.batches.Load() != 1 {
+		t.Errorf("a look-up of nothing: %v, %v; %d batches; want nothing sent", empty, err, sent.batches.Load())
+	}
+}
+
+func TestHotQueriesUseIndexes(t *testing.T) {
+	url := storetest.URL(t)
+	s := storetest.Open(t, url)
+	if err := s.Seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SeedPairs(t.Context(), app, 5000, nil); err != nil {
+		t.Fatal(err)
+	}
+	var l testLog
+	mark := chat.Mark{}
+	for i := range 10 {
+		mark = apply(t, s, mark, l.block(talk(1000, 1000, fmt.Sprint("b", i))...)).Mark
+	}
+	run(t, url, `ANALYZE`)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+
+	tokens := []string{chat.PairOf(app, "u1", "u2").String(), chat.PairOf(app, "u3", "u4").String()}
+	r := talk(1, 1, "b0")[0]
+	ids := []chat.ID{r.ID()}
+	for _, q := range []struct {
+		name, sql string
+		args      []any
+	}{
+		{"users", store.UsersByKey, []any{[]int32{10001, 10001}, []string{"u1", "u2"}}},
+		{"relations", store.RelationsByKey, []any{[]int32{10001, 10001}, []string{"u1", "u2"}, []string{"u2", "u1"}}},
+		{"heads", store.HeadsByToken, []any{tokens}},
+		{"ids", store.MessagesByIdentity, []any{ids}},
+		{"messages", store.Messages, []any{int64(0), int64(5_000), int32(100)}},
+		{"known ids", store.KnownIDs, []any{int32(partition)}},
+	} {
+		t.Run(q.name, func(t *testing.T) {
+			for _, table := range scanned(t, conn, q.sql, q.args) {
+				switch table {
+				case "rejected_record", "known_ids": // a few rows here: no plan needs an index
+				default:
+					t.Errorf("reads all of %s:\n%s", table, q.sql)
+				}
+			}
+		})
+	}
+}
+
+// scanned returns the tables that a query reads from one end to the other.
+func scanned(t *testing.T, conn *pgx.Conn, sql string, args []any) []string {
+	t.Helper()
+	var raw []byte
+	if err := conn.QueryRow(t.Context(), "EXPLAIN (FORMAT JSON) "+strings.TrimSpace(sql), args...).Scan(&raw); err != nil {
+		t.Fatal(err)
+	}
+	type node struct {
+		Type     string `json:"Node Type"`
+		Relation string `json:"Relation Name"`
+		Plans    []json.RawMessage
+	}
+	var tables []string
+	var walk func(raw json.RawMessage)
+	walk = func(raw json.RawMessage) {
+		var n node
+		if err := json.Unmarshal(raw, &n); err != nil {
+			t.Fatal(err)
+		}
+		if n.Type == "Seq Scan" {
+			tables = append(tables, n.Relation)
+		}
+		for _, p := range n.Plans {
+			walk(p)
+		}
+	}
+	var plans []struct{ Plan json.RawMessage }
+	if err := json.Unmarshal(raw, &plans); err != nil {
+		t.Fatal(err)
+	}
+	walk(plans[0].Plan)
+	return tables
+}
