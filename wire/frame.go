@@ -59,13 +59,21 @@ func (l Limits) MaxUp() int {
 
 // AppendUp appends a frame up.
 func AppendUp(b []byte, f *Up) []byte {
+	return AppendUpFunc(b, f, func(b []byte) []byte { return append(b, f.Body...) })
+}
+
+// AppendUpFunc appends a frame up whose body is what body appends, not f.Body: encoded in place.
+func AppendUpFunc(b []byte, f *Up, body func([]byte) []byte) []byte {
 	for _, x := range [...]int32{
-		int32(f.Command), f.Version, int32(f.ClientType), f.MessageType, int32(f.App), size(f.IMEI), size(f.Body),
+		int32(f.Command), f.Version, int32(f.ClientType), f.MessageType, int32(f.App), size(f.IMEI), 0,
 	} {
 		b = binary.BigEndian.AppendUint32(b, uint32(x)) //nolint:gosec // bits, not a number
 	}
 	b = append(b, f.IMEI...)
-	return append(b, f.Body...)
+	start := len(b)
+	b = body(b)
+	binary.BigEndian.PutUint32(b[start-len(f.IMEI)-4:], uint32(size(b[start:]))) //nolint:gosec // not negative
+	return b
 }
 
 // AppendDown appends a frame down as TCP carries it: a header and the payload. No payload at all is written as null, for a body is never
