@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // folder returns a folder that the server's user can reach, removed at the end with what it has running.
 func folder(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pg-")
+	dir, err := os.MkdirTemp("", "pg-") //nolint:usetesting // t.TempDir is closed to the server's user
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func folder(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	if err := os.Chmod(dir, 0o711); err != nil {
+	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the server's user passes through
 		t.Fatal(err)
 	}
 	return dir
@@ -117,7 +117,11 @@ func TestStartStopStartAgain(t *testing.T) {
 
 func TestOrphanIsStopped(t *testing.T) {
 	dir := folder(t)
-	parent := exec.CommandContext(t.Context(), os.Args[0])
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parent := exec.CommandContext(t.Context(), self)
 	parent.Env = append(os.Environ(), folderVariable+"="+dir)
 	hold, err := parent.StdinPipe()
 	if err != nil {
@@ -239,7 +243,7 @@ func TestFolderOutOfReachHasASubstitute(t *testing.T) {
 	if got, err := withinReach(closed, stranger); err == nil {
 		t.Errorf("closed, with a cluster: %s; want an error, not an empty substitute", got)
 	}
-	if err := os.Chmod(closed, 0o711); err != nil {
+	if err := os.Chmod(closed, 0o711); err != nil { //nolint:gosec // that is the point
 		t.Fatal(err)
 	}
 	cluster(substitute)
