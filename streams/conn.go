@@ -121,6 +121,15 @@ func (c *Conn) Base() chat.Revision { return c.base }
 // NATS returns the connection itself, for what only asks about the broker.
 func (c *Conn) NATS() *nats.Conn { return c.nc }
 
+// KeyValue opens one of the buckets by the broker's own API, for tools and tests.
+func (c *Conn) KeyValue(ctx context.Context, bucket string) (jetstream.KeyValue, error) {
+	kv, err := c.js.KeyValue(ctx, bucket)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
+	}
+	return kv, nil
+}
+
 // Connected reports whether the connection is up.
 func (c *Conn) Connected() bool { return c.nc.IsConnected() }
 

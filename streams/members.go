@@ -170,6 +170,9 @@ func (w *Members) follow(ctx context.Context) {
 			return
 		}
 		changes := w.r.Take(readerInbox)
+		if len(changes) == 0 {
+			continue
+		}
 		if w.apply(changes) {
 			w.mu.Lock()
 			close(w.changed)

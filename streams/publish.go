@@ -1,11 +1,11 @@
 package streams
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -136,14 +136,20 @@ func parseAck(m *nats.Msg) (uint64, error) {
 	return 0, fmt.Errorf("broker: %s (%d)", ack.Error.Description, ack.Error.Code)
 }
 
-// plainAck reads the common form {"stream":"S","seq":N} without reflection.
+// plainAck reads the common form {"stream":"S","seq":N} without reflection. Any other form, an error's first of all, is not plain.
 func plainAck(b []byte) (uint64, bool) {
-	s := string(b)
-	_, s, ok := strings.Cut(s, `","seq":`)
-	if !ok || strings.Contains(s, `"error"`) {
+	rest, ok := bytes.CutPrefix(b, []byte(`{"stream":"`))
+	if !ok {
 		return 0, false
 	}
-	s = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(s), "}"))
-	n, err := strconv.ParseUint(s, 10, 64)
+	_, rest, ok = bytes.Cut(rest, []byte(`","seq":`))
+	if !ok {
+		return 0, false
+	}
+	rest, ok = bytes.CutSuffix(bytes.TrimSpace(rest), []byte("}"))
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(bytes.TrimSpace(rest)), 10, 64)
 	return n, err == nil
 }

@@ -158,13 +158,34 @@ func (v *visit) serve(ctx context.Context) error {
 		return err
 	}
 	v.s.members = v.g.Members
-	for _, r := range v.e.Routes() {
+	if err := v.writeRoutes(ctx); err != nil {
+		return err
+	}
+	v.s.announced.Store(true)
+	return v.loop(ctx, pushes)
+}
+
+// writeRoutes writes the routes of all sessions again. A session that ended meanwhile has removed its route, perhaps before it was
+// written here: those that are no longer there are removed once more.
+func (v *visit) writeRoutes(ctx context.Context) error {
+	routes := v.e.Routes()
+	for _, r := range routes {
 		if err := v.s.c.PutRoute(ctx, r); err != nil {
 			return err
 		}
 	}
-	v.s.announced.Store(true)
-	return v.loop(ctx, pushes)
+	there := make(map[chat.SessionID]bool)
+	for _, r := range v.e.Routes() {
+		there[r.Session] = true
+	}
+	for _, r := range routes {
+		if !there[r.Session] {
+			if err := v.s.c.DropRoute(ctx, r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed]) error {
