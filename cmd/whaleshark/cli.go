@@ -12,7 +12,19 @@ type cli struct {
 	LogLevel  slog.Level `default:"info" help:"What is logged at least: debug, info, warn or error."`
 	LogFormat string     `default:"auto" enum:"auto,json,text" help:"json, text, or auto: text for dev on a terminal, and json otherwise."`
 
-	NATS    natsCmd    `cmd:"" name:"nats" help:"Run the NATS server."`
+	Dev devCmd `cmd:"" help:"Run everything in one process."`
+
+	Edge     edgeCmd     `cmd:"" help:"Run an edge, which clients connect to."`
+	Worker   workerCmd   `cmd:"" help:"Run workers: sequence, fanout, persist."`
+	NATS     natsCmd     `cmd:"" name:"nats" help:"Run the NATS server."`
+	Postgres postgresCmd `cmd:"" help:"Run a private Postgres."`
+
+	Migrate migrateCmd `cmd:"" help:"Bring the database to this binary's schema."`
+	Seed    seedCmd    `cmd:"" help:"Add demo data."`
+	App     appCmd     `cmd:"" help:"Add and change apps."`
+	Sign    signCmd    `cmd:"" help:"Mint a userSign."`
+	Send    sendCmd    `cmd:"" help:"Send a message as a user."`
+	Listen  listenCmd  `cmd:"" help:"Print what arrives for a user."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

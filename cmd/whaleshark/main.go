@@ -40,7 +40,8 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	command.BindTo(in, (*io.Reader)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
 	command.Bind(c.logger(command.Selected().Name == "dev", errs))
-	if err := command.Run(); err != nil {
+	err = command.Run()
+	if stopped := ctx.Err() != nil && errors.Is(err, context.Canceled); err != nil && !stopped {
 		fmt.Fprintf(errs, "whaleshark %s: %v\n", command.Selected().Name, err)
 		return exitFailed
 	}

@@ -120,20 +120,20 @@ func TestReadiness(t *testing.T) {
 	})
 
 	ready.Set("nats", nil)
-	ready.Warn("nats", "acks prove less")
+	ready.Doubt("nats", func(context.Context) error { return errors.New("acks prove less") })
 	wantReport(t, url, http.StatusServiceUnavailable, Report{
 		Reasons:  map[string]string{"database": "not migrated"},
 		Warnings: map[string]string{"nats": "acks prove less"},
 	})
 
-	ready.Watch("database", func(ctx context.Context) error { return ctx.Err() })
-	ready.Warn("nats", "")
+	ready.Need("database", func(ctx context.Context) error { return ctx.Err() })
+	ready.Doubt("nats", func(ctx context.Context) error { return ctx.Err() })
 	wantReport(t, url, http.StatusOK, Report{Ready: true})
 }
 
 func TestReportDoesNotWaitForEver(t *testing.T) {
 	ready := &Readiness{}
-	ready.Watch("nats", func(ctx context.Context) error {
+	ready.Need("nats", func(ctx context.Context) error {
 		<-ctx.Done()
 		return ctx.Err()
 	})

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store"
+)
+
+type migrateCmd struct {
+	dataFlags
+	databaseFlags
+}
+
+func (migrateCmd) Help() string {
+	return `Brings the database to the schema that this binary needs. It may be run at any time, by several processes at once, and while the
+version before is still at work.
+
+Examples:
+
+    whaleshark migrate
+    whaleshark migrate --database postgres://im@10.0.0.6/im`
+}
+
+func (c migrateCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	url, err := c.url(c.dataFlags)
+	if err != nil {
+		return err
+	}
+	if err := store.Migrate(ctx, url, log); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "the database has schema version %d\n", store.Version)
+	return err
+}
+
+type seedCmd struct {
+	Users int `placeholder:"N" help:"Also add the users u1 to uN to the app, befriended in pairs: u1 and u2, u3 and u4, and so on."`
+	appFlags
+	dataFlags
+	databaseFlags
+}
+
+func (seedCmd) Help() string {
+	return `Adds demo data: app 10001 with the users lld, a, b, alice and bob, who are all friends, and a few more. What is there stays as it is.
+
+Examples:
+
+    whaleshark seed
+    whaleshark seed --users 100000`
+}
+
+func (c seedCmd) Run(ctx context.Context, out io.Writer) error {
+	s, err := openStore(ctx, c.databaseFlags, c.dataFlags)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if err := s.Seed(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "the demo data is in: app %s, users alice, bob and others\n", store.DemoApp)
+	if c.Users <= 0 {
+		return nil
+	}
+	if err := s.SeedPairs(ctx, c.App, c.Users, newProgress(out, "users").show); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "and users u1 to u%d of app %s\n", c.Users, c.App)
+	return nil
+}
+
+// openStore opens a migrated database.
+func openStore(ctx context.Context, f databaseFlags, d dataFlags) (*store.Store, error) {
+	url, err := f.url(d)
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(ctx, url, store.Options{})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Ready(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+type appCmd struct {
+	Set appSetCmd `cmd:"" help:"Add an app, or change its keys and options."`
+}
+
+type appSetCmd struct {
+	ID          chat.AppID `arg:"" help:"App id."`
+	Key         []string   `required:"" help:"A key that signs userSigns; give two while clients change from one to the other."`
+	CheckFriend bool       `help:"A message needs a friendship both ways."`
+	CheckBlack  bool       `help:"And nobody may have blocked the other; counts only with --check-friend."`
+	dataFlags
+	databaseFlags
+}
+
+func (appSetCmd) Help() string {
+	return `Adds an app, or gives one that is there these keys and options and no others.
+
+Examples:
+
+    whaleshark app set 10001 --key bantanger
+    whaleshark app set 10002 --key new --key old --check-friend --check-black`
+}
+
+func (c appSetCmd) Run(ctx context.Context) error {
+	s, err := openStore(ctx, c.databaseFlags, c.dataFlags)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.SetApp(ctx, chat.App{ID: c.ID, Keys: c.Key, CheckFriend: c.CheckFriend, CheckBlack: c.CheckBlack})
+}
+
+type signCmd struct {
+	User   string        `arg:"" help:"User id."`
+	Key    string        `help:"The app's key. Without it: the first one of the app's row in the database."`
+	Expire time.Duration `default:"24h" help:"How long the userSign is valid."`
+	appFlags
+	dataFlags
+	databaseFlags
+}
+
+func (signCmd) Help() string {
+	return `Mints a userSign, with which a user logs in, and prints it.
+
+Examples:
+
+    whaleshark sign alice
+    whaleshark sign alice --app 10002 --key new --expire 1h`
+}
+
+func (c signCmd) Run(ctx context.Context, out io.Writer) error {
+	key, err := c.key(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(out, chat.Sign(c.App, key, chat.UserID(c.User), time.Now(), c.Expire))
+	return err
+}
+
+func (c signCmd) key(ctx context.Context) (string, error) {
+	if c.Key != "" {
+		return c.Key, nil
+	}
+	s, err := openStore(ctx, c.databaseFlags, c.dataFlags)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	app, err := s.App(ctx, c.App)
+	if err != nil {
+		return "", fmt.Errorf("read the key of app %s: %w", c.App, err)
+	}
+	if len(app.Keys) == 0 {
+		return "", errors.New("the app has no key")
+	}
+	return app.Keys[0], nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/whaleshark-im/whaleshark/edge"
+	"github.com/whaleshark-im/whaleshark/streams"
+	"github.com/whaleshark-im/whaleshark/wire"
+)
+
+// limitFlags bound what one client may do.
+type limitFlags struct {
+	MaxIMEI          int           `name:"max-imei" default:"256" placeholder:"BYTES" help:"Longest imei."`
+	MaxBody          int           `default:"65536" placeholder:"BYTES" help:"Longest body of a frame."`
+	MaxUserID        int           `name:"max-user-id" default:"50" placeholder:"N" help:"Longest user id, in characters."`
+	MaxMessageID     int           `name:"max-message-id" default:"128" placeholder:"N" help:"Longest message id, in characters."`
+	LoginTimeout     time.Duration `default:"10s" help:"From connecting to the login frame."`
+	Heartbeat        time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
+	RequestTimeout   time.Duration `default:"30s" help:"How long a request may wait to be judged."`
+	WriteTimeout     time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
+	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops."`
+	Rate             float64       `default:"1000" placeholder:"N" help:"Frames a second and connection."`
+	Burst            int           `default:"2000" placeholder:"N" help:"Frames at once."`
+	QueueFrames      int           `default:"1024" placeholder:"N" help:"How many frames may wait for a client."`
+	QueueBytes       int           `default:"1048576" placeholder:"BYTES" help:"How many bytes may wait for a client."`
+	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login."`
+	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take at a login."`
+}
+
+// clientFlags say where clients connect, and how they prove who they are.
+type clientFlags struct {
+	TCP string `name:"tcp" default:"127.0.0.1:9001" placeholder:"ADDRESS" help:"Address for TCP clients; port 0 picks a free one."`
+	WS  string `name:"ws" default:"127.0.0.1:19001" placeholder:"ADDRESS" help:"Address for WebSocket clients, at /ws; port 0 picks a free one."`
+}
+
+// config fills an edge's config.
+func (f limitFlags) config(c clientFlags, auth edge.Auth) edge.Config {
+	return edge.Config{
+		TCP:              c.TCP,
+		WS:               c.WS,
+		Auth:             auth,
+		Limits:           wire.Limits{IMEI: f.MaxIMEI, Body: f.MaxBody},
+		MaxUserID:        f.MaxUserID,
+		MaxMessageID:     f.MaxMessageID,
+		LoginTimeout:     f.LoginTimeout,
+		Heartbeat:        f.Heartbeat,
+		RequestTimeout:   f.RequestTimeout,
+		WriteTimeout:     f.WriteTimeout,
+		DrainWindow:      f.DrainWindow,
+		Rate:             f.Rate,
+		Burst:            f.Burst,
+		QueueFrames:      f.QueueFrames,
+		QueueBytes:       f.QueueBytes,
+		DirectoryTTL:     f.DirectoryTTL,
+		DirectoryTimeout: f.DirectoryTimeout,
+	}
+}
+
+func authOf(s string) edge.Auth {
+	if s == "optional" {
+		return edge.AuthOptional
+	}
+	return edge.AuthRequired
+}
+
+type edgeCmd struct {
+	clientFlags
+	Auth string `default:"required" enum:"required,optional" help:"required: a login needs a valid userSign; optional: one without is taken, one that comes is checked."`
+
+	dataFlags
+	natsFlags
+	databaseFlags
+	adminFlags
+	limitFlags
+	layoutFlags
+}
+
+func (edgeCmd) Help() string {
+	return `Serves clients, until it is told to stop: then it sends them to the other edges. Any number of processes may do so. An edge waits for NATS
+and for the migrated database, and its log says for what.
+
+Examples:
+
+    whaleshark edge
+    whaleshark edge --tcp :9001 --ws :19001 --admin 127.0.0.1:9090
+    whaleshark edge --tcp 127.0.0.1:0 --ws 127.0.0.1:0 --auth optional`
+}
+
+func (c edgeCmd) Run(ctx context.Context, log *slog.Logger) error {
+	p, err := openProcess(ctx, log, c.adminFlags)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	at := brokerAt{url: func() string { return c.natsFlags.url(c.dataFlags) }}
+	database := func() (string, error) { return c.databaseFlags.url(c.dataFlags) }
+	if err := p.connect(ctx, at, c.layout(), database); err != nil {
+		return err
+	}
+	return p.serveClients(ctx, c.config(c.clientFlags, authOf(c.Auth)), func(a edge.Addrs) {
+		log.InfoContext(ctx, "edge started", "tcp", a.TCP, "ws", a.WS, "admin", p.admin.Addr(), "auth", c.Auth)
+	})
+}
+
+// serveClients runs an edge until ctx ends. If the others have declared it dead, as they do when the process or the machine was stopped for
+// a while, it begins anew: its sessions were given up, and their clients come back. Started is called once clients can log in.
+func (p *process) serveClients(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) error {
+	metrics := &latest{}
+	p.metrics.MustRegister(metrics)
+	for {
+		reg := prometheus.NewRegistry()
+		metrics.registry.Store(reg)
+		cfg.Node, cfg.Log, cfg.Metrics = streams.NewNode(), p.log, reg
+		addrs, err := p.serveClientsOnce(ctx, cfg, started)
+		if !errors.Is(err, streams.ErrDeclaredDead) || ctx.Err() != nil {
+			return err
+		}
+		p.log.WarnContext(ctx, "edge begins anew", "node", cfg.Node, "cause", err)
+		cfg.TCP, cfg.WS, started = addrs.TCP, addrs.WS, func(edge.Addrs) {}
+	}
+}
+
+func (p *process) serveClientsOnce(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) (edge.Addrs, error) {
+	addrs := map[string]string{"admin": p.admin.Addr()}
+	station := p.streams.NewStation(cfg.Node, addrs)
+	e := edge.New(cfg, station, p.store)
+	if err := e.Listen(ctx); err != nil {
+		return edge.Addrs{}, takenBy(err, listenFlag(err, cfg))
+	}
+	addrs["tcp"], addrs["ws"] = e.Addrs().TCP, e.Addrs().WS
+	p.ready.Need(partEdge, func(context.Context) error {
+		if !station.Announced() {
+			return errors.New("the others do not know of this edge yet")
+		}
+		return nil
+	})
+	return e.Addrs(), p.runEdge(ctx, e, station, started)
+}
+
+// runEdge ends the station after the edge, which drops its routes there, and the edge after the station, without which it is deaf.
+func (p *process) runEdge(ctx context.Context, e *edge.Edge, station *streams.Station, started func(edge.Addrs)) error {
+	stationCtx, stopStation := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopStation()
+	edgeCtx, stopEdge := context.WithCancel(ctx)
+	defer stopEdge()
+	context.AfterFunc(edgeCtx, station.Drain)
+
+	var wg sync.WaitGroup
+	var dead error
+	wg.Go(func() {
+		defer stopEdge()
+		err := station.Serve(stationCtx, e)
+		switch {
+		case errors.Is(err, streams.ErrDeclaredDead):
+			dead = err
+		case err != nil:
+			p.log.WarnContext(ctx, "edge did not sign off", "cause", err)
+		}
+	})
+	wg.Go(func() {
+		if announced(edgeCtx, station) {
+			p.running(ctx)
+			started(e.Addrs())
+		}
+	})
+	err := e.Run(edgeCtx)
+	stopEdge()
+	stopStation()
+	wg.Wait()
+	return errors.Join(err, dead)
+}
+
+// announced waits until the others know of an edge; false: ctx ended first.
+func announced(ctx context.Context, station *streams.Station) bool {
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for !station.Announced() {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// listenFlag returns the flag whose address an edge could not listen on.
+func listenFlag(err error, cfg edge.Config) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Addr != nil && op.Addr.String() == cfg.WS {
+		return "--ws"
+	}
+	return "--tcp"
+}
+
+// latest collects what the present edge of a process counts.
+type latest struct {
+	registry atomic.Pointer[prometheus.Registry]
+}
+
+// Describe implements prometheus.Collector; what there is only the present registry knows.
+func (*latest) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (l *latest) Collect(ch chan<- prometheus.Metric) { l.registry.Load().Collect(ch) }
