@@ -19,6 +19,9 @@ type cli struct {
 	NATS     natsCmd     `cmd:"" name:"nats" help:"Run the NATS server."`
 	Postgres postgresCmd `cmd:"" help:"Run a private Postgres."`
 
+	Status statusCmd `cmd:"" help:"Print who is there, who owns what, and how far it is."`
+	Audit  auditCmd  `cmd:"" help:"Check the log, and tell what happened."`
+
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this binary's schema."`
 	Seed    seedCmd    `cmd:"" help:"Add demo data."`
 	App     appCmd     `cmd:"" help:"Add and change apps."`

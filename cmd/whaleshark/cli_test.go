@@ -56,7 +56,7 @@ func TestEveryFlagHasAnEnvironmentVariable(t *testing.T) {
 func TestUnknownFlagIsAnError(t *testing.T) {
 	for _, path := range commands(t) {
 		var out, errs bytes.Buffer
-		if code := run(append(path, "--bogus"), strings.NewReader(""), &out, &errs); code != exitUsage {
+		if code := run(t.Context(), append(path, "--bogus"), strings.NewReader(""), &out, &errs); code != exitUsage {
 			t.Errorf("whaleshark %s --bogus exits with %d, want %d", strings.Join(path, " "), code, exitUsage)
 		}
 		if got := errs.String(); !strings.Contains(got, "--bogus") || !strings.Contains(got, "--help") {
@@ -67,7 +67,7 @@ func TestUnknownFlagIsAnError(t *testing.T) {
 
 func TestVersion(t *testing.T) {
 	var out, errs bytes.Buffer
-	if code := run([]string{"version"}, nil, &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "whaleshark ") {
+	if code := run(t.Context(), []string{"version"}, nil, &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "whaleshark ") {
 		t.Errorf("exits with %d and prints %q %q", code, &out, &errs)
 	}
 }

@@ -22,11 +22,14 @@ const (
 )
 
 func main() {
-	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	ctx, stop := untilSignal(context.Background())
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
-// run is main with its surroundings as parameters; it returns the exit code.
-func run(args []string, in io.Reader, out, errs io.Writer) int {
+// run is main with its surroundings as parameters; it returns the exit code. When ctx ends, the command stops in order.
+func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) int {
 	c := &cli{}
 	parser := newParser(c, out, errs, os.Exit)
 	command, err := parser.Parse(args)
@@ -34,15 +37,13 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 		usage(parser, err)
 		return exitUsage
 	}
-	ctx, stop := untilSignal(context.Background())
-	defer stop()
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(in, (*io.Reader)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
 	command.Bind(c.logger(command.Selected().Name == "dev", errs))
 	err = command.Run()
 	if stopped := ctx.Err() != nil && errors.Is(err, context.Canceled); err != nil && !stopped {
-		fmt.Fprintf(errs, "whaleshark %s: %v\n", command.Selected().Name, err)
+		fmt.Fprintf(errs, "%s: %v\n", command.Selected().FullPath(), err)
 		return exitFailed
 	}
 	return 0

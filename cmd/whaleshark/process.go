@@ -55,6 +55,7 @@ func openProcess(ctx context.Context, log *slog.Logger, f adminFlags) (*process,
 	if p.admin, err = admin.Listen(ctx, f.Admin, p.ready, p.metrics); err != nil {
 		return nil, fmt.Errorf("listen for an operator: %w", takenBy(err, "--admin"))
 	}
+	log.InfoContext(ctx, "admin server listens", "address", p.admin.Addr())
 	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
 	p.serving.Go(func() {
 		if err := p.admin.Run(ctx); err != nil {

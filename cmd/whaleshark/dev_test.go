@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// output is what a command prints, for a test that waits for a part of it.
+type output struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	more chan struct{} // closed by the next write
+}
+
+func newOutput() *output { return &output{more: make(chan struct{})} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	close(o.more)
+	o.more = make(chan struct{})
+	return o.b.Write(p)
+}
+
+func (o *output) read() (text string, more <-chan struct{}) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String(), o.more
+}
+
+// background is a command that runs until it is stopped.
+type background struct {
+	t         *testing.T
+	name      string
+	out, errs *output
+	cancel    context.CancelFunc
+	done      chan struct{}
+	code      int // read it after done
+}
+
+func runInBackground(t *testing.T, args ...string) *background {
+	t.Helper()
+	b := &background{t: t, name: strings.Join(args, " "), out: newOutput(), errs: newOutput(), done: make(chan struct{})}
+	var ctx context.Context
+	ctx, b.cancel = context.WithCancel(context.Background())
+	go func() { // stop ends it
+		defer close(b.done)
+		b.code = run(ctx, args, strings.NewReader(""), b.out, b.errs)
+	}()
+	t.Cleanup(b.stop)
+	return b
+}
+
+// stop stops the command as a signal would; it has to end well.
+func (b *background) stop() {
+	b.t.Helper()
+	b.cancel()
+	<-b.done
+	if errs, _ := b.errs.read(); b.code != 0 {
+		b.t.Errorf("whaleshark %s exits with %d when it is stopped:\n%s", b.name, b.code, errs)
+	}
+}
+
+// says waits until the command has printed a text.
+func (b *background) says(o *output, text string) {
+	b.t.Helper()
+	late := time.After(time.Minute)
+	for {
+		got, more := o.read()
+		if strings.Contains(got, text) {
+			return
+		}
+		select {
+		case <-more:
+		case <-b.done:
+			errs, _ := b.errs.read()
+			b.t.Fatalf("whaleshark %s ended before it said %q:\n%s", b.name, text, errs)
+		case <-late:
+			errs, _ := b.errs.read()
+			b.t.Fatalf("whaleshark %s did not say %q within a minute:\n%s", b.name, text, errs)
+		}
+	}
+}
+
+// runs runs a command to its end, and returns what it printed.
+func runs(t *testing.T, in string, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	code = run(t.Context(), args, strings.NewReader(in), &o, &e)
+	return code, o.String(), e.String()
+}
+
+// prints runs a command that has to end well, and to print a text.
+func prints(t *testing.T, in, want string, args ...string) {
+	t.Helper()
+	code, out, errs := runs(t, in, args...)
+	if code != 0 || !strings.Contains(out, want) {
+		t.Errorf("whaleshark %s exits with %d and prints\n%s%s; want %q", strings.Join(args, " "), code, out, errs, want)
+	}
+}
+
+// fails runs a command that has to fail and to say why.
+func fails(t *testing.T, want string, args ...string) {
+	t.Helper()
+	code, _, errs := runs(t, "", args...)
+	if code != exitFailed || !strings.Contains(errs, want) {
+		t.Errorf("whaleshark %s exits with %d and says\n%s; want %q", strings.Join(args, " "), code, errs, want)
+	}
+}
+
+// dataFolder is a folder that the user of Postgres can reach.
+func dataFolder(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "whaleshark-cmd-") //nolint:usetesting // t.TempDir is within a folder of mode 0700
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func startDev(t *testing.T, dir string, more ...string) (*background, running) {
+	t.Helper()
+	args := []string{"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	b := runInBackground(t, append(args, more...)...)
+	b.says(b.out, "WhaleShark is ready")
+	r, ok := whoRuns(dir)
+	if !ok {
+		t.Fatal("nothing runs on the data folder")
+	}
+	return b, r
+}
+
+func TestDev(t *testing.T) {
+	dir := dataFolder(t)
+	dev, r := startDev(t, dir)
+	alice := []string{"send", "--server", "tcp://" + r.TCP, "--as", "alice"}
+
+	t.Run("a message arrives", func(t *testing.T) {
+		bob := runInBackground(t, "listen", "--as", "bob", "--server", "ws://"+r.WS+"/ws", "--json")
+		worker := runInBackground(t, "worker", "sequence", "--data", dir) // it finds NATS and Postgres through the folder
+		worker.says(worker.errs, "worker started")
+		prints(t, "", "10001/p/alice/bob #1", append(alice, "bob", "hello")...)
+		prints(t, "one\ntwo\n", "10001/p/alice/bob #3", append(alice, "bob", "-")...)
+		for _, want := range []string{`"seq":1,`, `"body":"two"`} {
+			bob.says(bob.out, want)
+		}
+	})
+	t.Run("the tools find everything through the data folder", func(t *testing.T) {
+		prints(t, "", "admin "+r.Admin+", tcp "+r.TCP, "status", "--data", dir)
+		prints(t, "", `"body":"hello"`, "audit", "replay", "--data", dir, "--conversation", "10001/p/alice/bob", "--json")
+		prints(t, "", "u1 to u4 of app 10001", "seed", "--data", dir, "--users", "4")
+		prints(t, "", "", "app", "set", "10002", "--key", "k", "--data", dir)
+		prints(t, "", "schema version", "migrate", "--data", dir)
+	})
+	t.Run("the log and the rows agree", func(t *testing.T) {
+		prints(t, "", "all is as it must be", "audit", "verify", "--data", dir)
+	})
+	t.Run("a userSign of the app's key logs in", func(t *testing.T) {
+		_, sign, _ := runs(t, "", "sign", "u1", "--data", dir)
+		prints(t, "", "10001/p/u1/u2 #1", "send", "--server", "tcp://"+r.TCP, "--as", "u1", "--sign", strings.TrimSpace(sign), "u2", "hi")
+	})
+	t.Run("a userSign of somebody else does not", func(t *testing.T) {
+		_, sign, _ := runs(t, "", "sign", "u2", "--data", dir)
+		fails(t, "another user", "send", "--server", "tcp://"+r.TCP, "--as", "u1", "--sign", strings.TrimSpace(sign), "u2", "hi")
+	})
+	t.Run("a second one on the folder hears who has it", func(t *testing.T) {
+		fails(t, "data folder in use by pid ", "dev", "--data", dir)
+	})
+	t.Run("a taken address is named with its flag", func(t *testing.T) {
+		other := []string{"dev", "--data", t.TempDir(), "--nats", r.NATS, "--database", r.Database}
+		fails(t, r.Admin+": bind: address already in use; --admin", append(other, "--admin", r.Admin)...)
+		other = append(other, "--admin", "127.0.0.1:0")
+		fails(t, r.TCP+": bind: address already in use; --tcp", append(other, "--tcp", r.TCP, "--ws", "127.0.0.1:0")...)
+		fails(t, r.WS+": bind: address already in use; --ws", append(other, "--tcp", "127.0.0.1:0", "--ws", r.WS)...)
+	})
+	t.Run("a start finds everything again", func(t *testing.T) {
+		dev.stop()
+		_, r := startDev(t, dir)
+		prints(t, "", "10001/p/alice/bob #4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
+	})
+}
+
+func TestDevWithoutOptionalLogins(t *testing.T) {
+	_, r := startDev(t, dataFolder(t), "--auth", "required")
+	fails(t, "needs a userSign", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
+}
+
+func TestListenEscapesWhatWouldSteerTheTerminal(t *testing.T) {
+	h := heard{Kind: "message", Conversation: "10001/p/a/b", Seq: 1, From: "a", Body: "\x1b[2Jhi\nthere"}
+	if got, want := h.line(), "10001/p/a/b #1 a: \ufffd[2Jhi\ufffdthere"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

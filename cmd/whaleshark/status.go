@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/streams"
+)
+
+type statusCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
+	dataFlags
+	natsFlags
+}
+
+func (statusCmd) Help() string {
+	return `Prints who is there: every process with its role and its addresses; and for each partition who owns it in each role, the newest revision of
+its log, and how many revisions fan-out and persist have still to read.
+
+Examples:
+
+    whaleshark status
+    whaleshark status --nats nats://10.0.0.5 --json`
+}
+
+func (c statusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	conn, err := openStreams(ctx, log, c.url(c.dataFlags))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	members, err := conn.WatchMembers(ctx)
+	if err != nil {
+		return err
+	}
+	s := status{Members: members.All()}
+	for p := range chat.Partition(conn.Partitions()) {
+		tail, err := conn.Tail(ctx, p)
+		if err != nil {
+			return err
+		}
+		s.Partitions = append(s.Partitions, partitionStatus(members, p, tail))
+	}
+	if c.JSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	return s.print(out, time.Now())
+}
+
+// openStreams connects to the broker once.
+func openStreams(ctx context.Context, log *slog.Logger, url string) (*streams.Conn, error) {
+	if err := inspect(ctx, brokerAt{url: func() string { return url }}); err != nil {
+		return nil, err
+	}
+	return streams.Connect(ctx, streams.Config{URL: url, Name: "whaleshark, a tool", Log: log})
+}
+
+// status is what the broker knows of everybody.
+type status struct {
+	Members    []streams.Member `json:"members"`
+	Partitions []partition      `json:"partitions"`
+}
+
+// partition is a partition's newest revision, and who reads it.
+type partition struct {
+	Partition chat.Partition               `json:"partition"`
+	Revision  chat.Revision                `json:"revision"`
+	Owners    map[streams.Role]chat.NodeID `json:"owners"`
+	Behind    map[streams.Role]uint64      `json:"behind"` // revisions
+}
+
+var workerRoles = []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
+
+func partitionStatus(members *streams.Members, p chat.Partition, tail chat.Revision) partition {
+	s := partition{Partition: p, Revision: tail, Owners: map[streams.Role]chat.NodeID{}, Behind: map[streams.Role]uint64{}}
+	for _, role := range workerRoles {
+		owner, ok := members.Owner(role, p)
+		if !ok {
+			continue
+		}
+		s.Owners[role] = owner
+		if role != streams.RoleSequence { // whose vector is of the ingress
+			s.Behind[role] = behind(members.Highest(role, p), uint64(tail))
+		}
+	}
+	return s
+}
+
+func behind(at, tail uint64) uint64 {
+	if at >= tail {
+		return 0
+	}
+	return tail - at
+}
+
+func (s status) print(out io.Writer, now time.Time) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ROLE\tNODE\tHOST\tPID\tUP\tSTATE\tADDRESSES")
+	for _, m := range s.Members {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n",
+			m.Role, m.Node, m.Host, m.PID, now.Sub(time.UnixMilli(m.Started)).Round(time.Second), state(m), addresses(m))
+	}
+	fmt.Fprintln(w)
+	if err := w.Flush(); err != nil { // the tables have columns of their own
+		return err
+	}
+	fmt.Fprintln(w, "PARTITION\tREVISION\tSEQUENCE\tFANOUT\tBEHIND\tPERSIST\tBEHIND")
+	for _, p := range s.Partitions {
+		fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%s\n", p.Partition, p.Revision, p.owner(streams.RoleSequence),
+			p.owner(streams.RoleFanout), p.lag(streams.RoleFanout), p.owner(streams.RolePersist), p.lag(streams.RolePersist))
+	}
+	return w.Flush()
+}
+
+// state tells whether a member takes part: a worker that has just come watches first, an edge that is about to stop takes no more clients.
+func state(m streams.Member) string {
+	switch {
+	case m.Active:
+		return "active"
+	case m.Role == streams.RoleEdge:
+		return "draining"
+	}
+	return "watching"
+}
+
+func addresses(m streams.Member) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(m.Addrs)) {
+		if m.Addrs[name] != "" {
+			all = append(all, name+" "+m.Addrs[name])
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+func (p partition) owner(role streams.Role) string {
+	if node, ok := p.Owners[role]; ok {
+		return string(node)
+	}
+	return "nobody"
+}
+
+func (p partition) lag(role streams.Role) string {
+	if n, ok := p.Behind[role]; ok {
+		return fmt.Sprint(n)
+	}
+	return "?"
+}
