@@ -28,7 +28,8 @@ const (
 // facts is a Directory. Fields are set before it is asked, or under its lock.
 type facts struct {
 	mu    sync.Mutex
-	down  error // what every question is answered with
+	down  error         // what every question is answered with
+	held  chan struct{} // what every question waits for; nil: nothing
 	asked int
 	users map[chat.UserID]bool
 }
@@ -38,6 +39,9 @@ func newFacts() *facts {
 }
 
 func (f *facts) App(_ context.Context, id chat.AppID) (chat.App, error) {
+	if f.held != nil {
+		<-f.held
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked++
