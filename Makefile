@@ -68,6 +68,10 @@ fuzz: ## Run each fuzz test for FUZZTIME
 		done; \
 	done
 
+.PHONY: db
+db: build ## Bring the database to the schema of this checkout (WHALESHARK_DATABASE, or that of what runs in .data)
+	bin/whaleshark migrate
+
 .PHONY: generate
 generate: ## Generate code: the queries, from sql/queries
 	$(TOOL) sqlc generate --file sql/sqlc.yaml

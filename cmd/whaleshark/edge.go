@@ -26,7 +26,7 @@ type limitFlags struct {
 	Heartbeat        time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
 	RequestTimeout   time.Duration `default:"30s" help:"How long a request may wait to be judged."`
 	WriteTimeout     time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
-	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops."`
+	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops; 0: at once."`
 	Rate             float64       `default:"1000" placeholder:"N" help:"Frames a second and connection."`
 	Burst            int           `default:"2000" placeholder:"N" help:"Frames at once."`
 	QueueFrames      int           `default:"1024" placeholder:"N" help:"How many frames may wait for a client."`
@@ -41,8 +41,11 @@ type clientFlags struct {
 	WS  string `name:"ws" default:"127.0.0.1:19001" placeholder:"ADDRESS" help:"Address for WebSocket clients, at /ws; port 0 picks a free one."`
 }
 
-// config fills an edge's config.
+// config fills an edge's config, where zero stands for a default.
 func (f limitFlags) config(c clientFlags, auth edge.Auth) edge.Config {
+	if f.DrainWindow == 0 {
+		f.DrainWindow = -1
+	}
 	return edge.Config{
 		TCP:              c.TCP,
 		WS:               c.WS,
