@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +51,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	welcome chan wire.Welcome // where the login's answer goes; nil: nobody waits
-	pending map[string][]func(wire.Ack, error)
+	pending map[string][]*waiter // by message id, who has waited longest first
 	err     error // why the connection is over; the first one stands
 	pinger  *time.Timer
 }
@@ -73,7 +74,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.URL, err)
 	}
-	c := &Client{cfg: cfg, conn: conn, done: make(chan struct{}), pending: make(map[string][]func(wire.Ack, error))}
+	c := &Client{cfg: cfg, conn: conn, done: make(chan struct{}), pending: make(map[string][]*waiter)}
 	go c.read() // ends with the connection: see Close
 	return c, nil
 }
@@ -115,34 +116,52 @@ func (c *Client) Send(ctx context.Context, m wire.Message) (wire.Ack, error) {
 		err error
 	}
 	answers := make(chan answer, 1)
-	c.Start(m, func(a wire.Ack, err error) { answers <- answer{a, err} })
+	w := c.start(m, func(a wire.Ack, err error) { answers <- answer{a, err} })
 	select {
 	case a := <-answers:
 		return a.ack, a.err
 	case <-ctx.Done():
+		c.forget(m.MessageID, w) // or it would take the ack of the next attempt
 		return wire.Ack{}, fmt.Errorf("send %s: %w", m.MessageID, ctx.Err())
 	}
 }
 
 // Start sends a message and calls done with its ack, exactly once: at once if it cannot be written, when the connection is over if there
 // was none. Many may be under way; several of one id get their acks in order.
-func (c *Client) Start(m wire.Message, done func(wire.Ack, error)) {
-	if err := c.await(m.MessageID, done); err != nil {
+func (c *Client) Start(m wire.Message, done func(wire.Ack, error)) { c.start(m, done) }
+
+// waiter is who waits for an ack.
+type waiter struct{ done func(wire.Ack, error) }
+
+func (c *Client) start(m wire.Message, done func(wire.Ack, error)) *waiter {
+	w := &waiter{done}
+	if err := c.await(m.MessageID, w); err != nil {
 		done(wire.Ack{}, fmt.Errorf("send %s: %w", m.MessageID, err))
-		return
+		return w
 	}
 	// A write that fails ends the connection, which calls done.
 	_ = c.write(wire.Send, func(b []byte) []byte { return wire.AppendMessage(b, &m) })
+	return w
 }
 
-func (c *Client) await(id string, done func(wire.Ack, error)) error {
+func (c *Client) await(id string, w *waiter) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {
 		return c.err
 	}
-	c.pending[id] = append(c.pending[id], done)
+	c.pending[id] = append(c.pending[id], w)
 	return nil
+}
+
+// forget takes away somebody who waits no longer.
+func (c *Client) forget(id string, w *waiter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending[id] = slices.DeleteFunc(c.pending[id], func(o *waiter) bool { return o == w })
+	if len(c.pending[id]) == 0 {
+		delete(c.pending, id)
+	}
 }
 
 // Receipt tells the sender of a message that it has arrived.
@@ -271,8 +290,8 @@ func (c *Client) abandon() {
 	c.pending = nil
 	c.mu.Unlock()
 	for id, waiting := range pending {
-		for _, done := range waiting {
-			done(wire.Ack{}, fmt.Errorf("send %s: %w", id, err))
+		for _, w := range waiting {
+			w.done(wire.Ack{}, fmt.Errorf("send %s: %w", id, err))
 		}
 	}
 }
@@ -367,7 +386,7 @@ func (c *Client) answered(id string) func(wire.Ack, error) {
 	default:
 		c.pending[id] = waiting[1:]
 	}
-	return waiting[0]
+	return waiting[0].done
 }
 
 func (c *Client) takeWelcome(w wire.Welcome) {
