@@ -57,7 +57,7 @@ type Config struct {
 	Heartbeat      time.Duration // how often clients shall ping; three without a frame end a session; default 30 s
 	RequestTimeout time.Duration // how long a request may wait to be judged; default 30 s
 	WriteTimeout   time.Duration // how long one write may take before the client is slow; default 10 s
-	CloseTimeout   time.Duration // how long an ending connection may take to flush and go; default 5 s
+	CloseTimeout   time.Duration // how long an ending connection may take to flush and go, and then its route; default 5 s
 	DrainWindow    time.Duration // over how long the clients of an edge that stops are sent away; default 2 s, negative: at once
 
 	Rate  float64 // frames a second and connection; default 1,000

@@ -189,7 +189,7 @@ func (c *conn) leave(ctx context.Context) {
 	if !c.edge.sessions.leave(c) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.edge.cfg.LoginTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.edge.cfg.CloseTimeout)
 	defer cancel()
 	if err := c.edge.streams.DropRoute(ctx, c.route); err != nil {
 		c.edge.cfg.Log.WarnContext(ctx, "route was not dropped", "device", c.route.Device, "session", c.id, "err", err)

@@ -45,24 +45,25 @@ func newCache[K comparable, V any](cfg *Config, ask func(context.Context, K) (V,
 // get returns what the directory says of a key, or said while it cannot tell.
 func (c *cache[K, V]) get(ctx context.Context, key K) (V, error) {
 	for {
-		value, err, pending, mine := c.look(key, time.Now())
+		e, mine := c.look(key, time.Now())
 		switch {
-		case pending == nil:
-			return value, err
+		case e.pending == nil:
+			return e.value, e.err
 		case mine:
 			c.fetch(ctx, key)
 		default:
 			select {
-			case <-pending:
+			case <-e.pending:
 			case <-ctx.Done():
-				return value, ctx.Err()
+				return e.value, ctx.Err()
 			}
 		}
 	}
 }
 
-// look returns the answer if there is one that holds; otherwise what to wait for, and whether the caller is the one to ask.
-func (c *cache[K, V]) look(key K, now time.Time) (value V, err error, pending chan struct{}, mine bool) { //nolint:revive // err is an answer like value
+// look returns the answer, with nothing pending, if there is one that holds; otherwise what to wait for, and whether it is the caller who
+// must ask.
+func (c *cache[K, V]) look(key K, now time.Time) (answer entry[V], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e := c.entries[key]
@@ -72,12 +73,12 @@ func (c *cache[K, V]) look(key K, now time.Time) (value V, err error, pending ch
 		c.entries[key] = e
 	}
 	if now.Before(e.until) {
-		return e.value, e.err, nil, false
+		return entry[V]{value: e.value, err: e.err}, false
 	}
 	if mine = e.pending == nil; mine {
 		e.pending = make(chan struct{})
 	}
-	return value, nil, e.pending, mine
+	return entry[V]{pending: e.pending}, mine
 }
 
 // makeRoom forgets a key, any, if there are too many; one that somebody waits for stays.

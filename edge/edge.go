@@ -102,7 +102,7 @@ func (e *Edge) Run(ctx context.Context) error {
 	var sweeper, acceptors sync.WaitGroup
 	sweeper.Go(func() { e.sweep(sweeping) })
 
-	fault := make(chan error, 2) // both acceptors may send
+	fault := make(chan error, 1)
 	stop := e.accept(life, &acceptors, fault)
 	var err error
 	select {
@@ -121,11 +121,7 @@ func (e *Edge) Run(ctx context.Context) error {
 func (e *Edge) accept(ctx context.Context, acceptors *sync.WaitGroup, fault chan<- error) (stop func()) {
 	var stops []func()
 	if l := e.listeners.tcp; l != nil {
-		acceptors.Go(func() {
-			if err := e.acceptTCP(ctx, l); err != nil {
-				fault <- err
-			}
-		})
+		acceptors.Go(func() { e.acceptTCP(ctx, l) })
 		stops = append(stops, func() { _ = l.Close() })
 	}
 	if l := e.listeners.ws; l != nil {
@@ -144,16 +140,16 @@ func (e *Edge) accept(ctx context.Context, acceptors *sync.WaitGroup, fault chan
 	}
 }
 
-func (e *Edge) acceptTCP(ctx context.Context, l net.Listener) error {
+func (e *Edge) acceptTCP(ctx context.Context, l net.Listener) {
 	for {
 		c, err := l.Accept()
 		switch {
 		case errors.Is(err, net.ErrClosed):
-			return nil
+			return
 		case err != nil: // out of file descriptors, most likely: those who hang up make room
 			e.cfg.Log.WarnContext(ctx, "connection was not accepted", "err", err)
 			if !wait(ctx, 100*time.Millisecond) {
-				return nil
+				return
 			}
 			continue
 		}
@@ -177,7 +173,7 @@ func (e *Edge) httpServer(life context.Context) *http.Server {
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
 		t, err := acceptWS(life, w, r, e.cfg.Limits, func() { e.metrics.drop(dropText, 1) })
 		if err != nil {
-			e.cfg.Log.DebugContext(r.Context(), "no WebSocket", "err", err)
+			e.cfg.Log.DebugContext(life, "no WebSocket", "err", err)
 			return
 		}
 		// Served by a goroutine of its own: that of the server ends here, with the request and the buffers that hang on it.

@@ -337,7 +337,7 @@ func (c *testClient) wantCode(reason string, command wire.Command, code chat.Cod
 		c.t.Fatalf("%s: read: %v; want %v with code %v", reason, err, command, code)
 	}
 	var got chat.Code
-	switch f.Command {
+	switch f.Command { //nolint:exhaustive // those that have a code
 	case wire.SendAck:
 		a, err := wire.ParseAck(f.Body)
 		if err != nil {
@@ -376,7 +376,7 @@ func (c *testClient) wantIdle(reason string) {
 // wantClosed checks that the connection ends without another frame.
 func (c *testClient) wantClosed(reason string) {
 	c.t.Helper()
-	if f, err := c.read(); err != io.EOF {
+	if f, err := c.read(); !errors.Is(err, io.EOF) {
 		c.t.Fatalf("%s: got %v %s, %v; want the end", reason, f.Command, f.Body, err)
 	}
 }
@@ -423,7 +423,7 @@ func TestConversation(t *testing.T) {
 		s := te.streams.takeSignals()
 		if len(s) != 1 || s[0].From != bob.device || s[0].Seq != 1 || s[0].Place != 7168 || s[0].Kind != chat.Received ||
 			s[0].Conversation != chat.PairOf(app, "alice", "bob") {
-			t.Fatalf("signalled: %+v", s)
+			t.Fatalf("signals: %+v", s)
 		}
 
 		bob.write(wire.Send, `{"messageId":"m2","toId":"alice","messageBody":"ho","first":true}`)

@@ -138,7 +138,7 @@ func TestClientsTalk(t *testing.T) {
 				alice, _ := s.client(t, alices, "alice", client.Config{})
 				_, inbox := s.client(t, bobs, "bob", client.Config{Receipts: true})
 				for i := range chat.Seq(100) {
-					body := strings.Repeat("héllo\n", int(i)*50)
+					body := strings.Repeat("héllo\n", int(i)*20)
 					ack, err := alice.Send(t.Context(), wire.Message{MessageID: "m", To: "bob", Body: body})
 					if err != nil || ack.Seq != i+1 {
 						t.Fatalf("message %d is answered with %+v, %v", i+1, ack, err)
@@ -278,7 +278,7 @@ func TestClientOfTheOriginal(t *testing.T) {
 		t.Errorf("%v text messages were counted; want 1", n)
 	}
 
-	tcp, err := net.Dial("tcp", s.Addrs().TCP)
+	tcp, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addrs().TCP)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +299,7 @@ func TestWebSocketOddities(t *testing.T) {
 	login := wire.AppendUp(nil, &wire.Up{Command: wire.Login, Version: 3, App: app, Body: []byte(`{"userId":"alice"}`)})
 
 	t.Run("another path", func(t *testing.T) {
-		_, response, err := websocket.Dial(t.Context(), "ws://"+s.Addrs().WS+"/", nil)
+		_, response, err := websocket.Dial(t.Context(), "ws://"+s.Addrs().WS+"/", nil) //nolint:bodyclose // the library owns it
 		if err == nil || response.StatusCode != http.StatusNotFound {
 			t.Errorf("%v; want 404", err)
 		}
@@ -401,7 +401,7 @@ func TestSlowReaderOnASocket(t *testing.T) {
 
 func TestGarbage(t *testing.T) {
 	s := startSockets(t, Config{})
-	c, err := net.Dial("tcp", s.Addrs().TCP)
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addrs().TCP)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	h.link = newLink(c)
-	early, err := rw.Reader.Peek(rw.Reader.Buffered()) // what came with the request
+	early, err := rw.Peek(rw.Reader.Buffered()) // what came with the request
 	if err != nil {
 		return nil, nil, err
 	}
@@ -124,10 +124,15 @@ func (t *ws) release() {
 
 func (t *ws) discard() {
 	t.release()
-	var err error
-	for r := t.rest; err == nil; _, r, err = t.conn.Reader(t.life) {
+	for r := t.rest; ; {
 		if r != nil {
-			_, err = io.Copy(io.Discard, r)
+			if _, err := io.Copy(io.Discard, r); err != nil {
+				return
+			}
+		}
+		var err error
+		if _, r, err = t.conn.Reader(t.life); err != nil {
+			return
 		}
 	}
 }
@@ -161,11 +166,12 @@ func (t *ws) write(frames []frame, to *chat.Device) error {
 
 func (t *ws) goodbye(e *ending) {
 	status := websocket.StatusPolicyViolation
-	switch {
-	case e.code == chat.GoingAway:
+	switch e.code {
+	case chat.GoingAway:
 		status = websocket.StatusGoingAway
-	case e.code == 0:
+	case 0:
 		status = websocket.StatusNormalClosure
+	default:
 	}
 	reason := e.reason
 	if e.code != 0 {

@@ -365,7 +365,7 @@ func ParsePong(body []byte) (Pong, error) {
 	return p, o.close()
 }
 
-// appendCode opens an answer: {"code":…,"msg":…
+// appendCode opens an answer with its code and message, and leaves it open.
 func appendCode(b []byte, c chat.Code, reason string) []byte {
 	if reason == "" {
 		reason = c.Info().Meaning

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -111,7 +112,7 @@ const (
 func (b *buffer) peek(n int) ([]byte, error) {
 	for b.to-b.from < n {
 		if err := b.fill(n); err != nil {
-			if err == io.EOF && b.to > b.from {
+			if errors.Is(err, io.EOF) && b.to > b.from {
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, err

@@ -45,7 +45,7 @@ func decodeAll(t *testing.T, r io.Reader) []Up {
 	var got []Up
 	for {
 		f, err := d.Decode()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return got
 		}
 		if err != nil {
@@ -184,7 +184,7 @@ func TestDownDecoder(t *testing.T) {
 			t.Fatalf("%s: %v, %v", d.name, f.Command, err)
 		}
 	}
-	if _, err := dec.Decode(); err != io.EOF {
+	if _, err := dec.Decode(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last frame: %v; want EOF", err)
 	}
 	_, err := NewDownDecoder(bytes.NewReader(AppendDown(nil, Ping, make([]byte, 11))), 10).Decode()
@@ -202,7 +202,7 @@ func FuzzUpDecoder(f *testing.F) {
 			frame, err := d.Decode()
 			if err != nil {
 				var e chat.Error
-				if !errors.As(err, &e) && err != io.EOF && !errors.Is(err, io.ErrUnexpectedEOF) {
+				if !errors.As(err, &e) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 					t.Fatalf("noise yields %v", err)
 				}
 				break

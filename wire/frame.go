@@ -82,8 +82,8 @@ func AppendDown(b []byte, c Command, payload []byte) []byte {
 	if len(payload) == 0 {
 		payload = null
 	}
-	b = binary.BigEndian.AppendUint32(b, uint32(c)) //nolint:gosec // bits, not a number
-	b = binary.BigEndian.AppendUint32(b, uint32(size(payload)))
+	b = binary.BigEndian.AppendUint32(b, uint32(c))             //nolint:gosec // bits, not a number
+	b = binary.BigEndian.AppendUint32(b, uint32(size(payload))) //nolint:gosec // not negative
 	return append(b, payload...)
 }
 
@@ -135,6 +135,6 @@ func parseUp(b []byte, limits Limits) (f Up, imei, body int, err error) {
 // fill takes the imei and the body from b. Browsers of the original pad both with NULs, because they count three bytes for characters
 // that have two: those are cut off.
 func (f *Up) fill(b []byte, imei, body int) {
-	f.IMEI = bytes.TrimRight(b[:imei], "\x00")
-	f.Body = bytes.TrimRight(b[imei:imei+body], "\x00")
+	f.IMEI = bytes.TrimRight(b[:imei], "\x00")          //nolint:gosec // the caller has that many bytes
+	f.Body = bytes.TrimRight(b[imei:imei+body], "\x00") //nolint:gosec // the same
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"math"
 	"strconv"
@@ -117,7 +118,7 @@ func (o *object) end() {
 	}
 	if _, err := o.dec.ReadToken(); err != nil {
 		o.syntax()
-	} else if _, err := o.dec.ReadToken(); err != io.EOF {
+	} else if _, err := o.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		o.syntax()
 	}
 }
