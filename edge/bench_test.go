@@ -34,7 +34,7 @@ func BenchmarkTableSend(b *testing.B) {
 		b.Run(strconv.Itoa(sessions), func(b *testing.B) {
 			t := newTable()
 			for i := range sessions {
-				c := &conn{id: chat.SessionID(i + 1)} //nolint:gosec // small
+				c := &conn{id: chat.SessionID(i + 1)}
 				c.out.closed = true
 				t.conns[c] = struct{}{}
 				t.enter(c, chat.Route{Device: chat.Device{App: app, User: chat.UserID(strconv.Itoa(i))}})
@@ -68,7 +68,7 @@ func BenchmarkDeliver(b *testing.B) {
 			var read sync.WaitGroup
 			ids := make([]chat.SessionID, n)
 			for i := range ids {
-				ids[i] = chat.SessionID(i + 1) //nolint:gosec // small
+				ids[i] = chat.SessionID(i + 1)
 				frames := connect(b, s, transport, i)
 				read.Go(func() {
 					for range b.N {
