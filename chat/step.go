@@ -259,10 +259,12 @@ func (s *Sequencer) lacks(p *pending, now time.Time) bool {
 	return lacks
 }
 
-// isNew reports whether it is certain that p's message was never placed.
+// isNew reports whether it is certain that p's message was never placed: Postgres has said so, or the filter denies it. Only while
+// Postgres does not answer is a client's word enough that this is its first attempt, and only if the filter has not seen the identity,
+// however much of the past it knows.
 func (s *Sequencer) isNew(p *pending, now time.Time) bool {
-	a, ok := s.found[p.id]
-	return ok && !a.exists && now.Sub(a.asked) < minIDWindow ||
-		s.vouch && !s.filter.Has(p.id.Prefix()) ||
-		s.know.failing && p.q.First
+	if a, ok := s.found[p.id]; ok && !a.exists && now.Sub(a.asked) < minIDWindow {
+		return true
+	}
+	return (s.vouch || s.know.failing && p.q.First) && !s.filter.Has(p.id.Prefix())
 }

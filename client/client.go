@@ -158,9 +158,11 @@ func (c *Client) await(id string, w *waiter) error {
 func (c *Client) forget(id string, w *waiter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pending[id] = slices.DeleteFunc(c.pending[id], func(o *waiter) bool { return o == w })
-	if len(c.pending[id]) == 0 {
-		delete(c.pending, id)
+	waiting := slices.DeleteFunc(c.pending[id], func(o *waiter) bool { return o == w })
+	if len(waiting) == 0 {
+		delete(c.pending, id) // which may be nil: the connection is over
+	} else {
+		c.pending[id] = waiting
 	}
 }
 

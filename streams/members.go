@@ -89,6 +89,7 @@ func (c *Conn) dropMember(ctx context.Context, role Role, node chat.NodeID) erro
 // Members is everybody who is there, watched into memory. Its clock is the broker's: the time of the newest entry. A process that
 // is itself cut off sees time stand still, and declares nobody dead.
 type Members struct {
+	c *Conn
 	r *Reader[memberChange]
 
 	mu      sync.Mutex
@@ -97,6 +98,7 @@ type Members struct {
 	dead    map[chat.NodeID]bool // edges that were there and are not any more
 	changed chan struct{}        // closed when something other than a vector or a beat has changed
 	ready   chan struct{}        // closed when all that was there is in
+	applied progress             // the sequence up to which the bucket has been taken in
 }
 
 type memberState struct {
@@ -111,6 +113,7 @@ type beat struct {
 }
 
 type memberChange struct {
+	seq     uint64
 	key     string
 	at      time.Time
 	gone    bool
@@ -121,6 +124,8 @@ type memberChange struct {
 // WatchMembers watches the bucket until ctx ends. It returns once all that was there is in.
 func (c *Conn) WatchMembers(ctx context.Context) (*Members, error) {
 	w := &Members{
+		c:       c,
+		applied: newProgress(),
 		known:   make(map[string]*memberState),
 		dead:    make(map[chat.NodeID]bool),
 		changed: make(chan struct{}),
@@ -149,7 +154,7 @@ func decodeMember(m jetstream.Msg) (memberChange, bool) {
 	if err != nil {
 		return memberChange{}, false
 	}
-	ch := memberChange{key: strings.TrimPrefix(m.Subject(), memberPrefix), at: meta.Timestamp, pending: meta.NumPending}
+	ch := memberChange{seq: meta.Sequence.Stream, key: strings.TrimPrefix(m.Subject(), memberPrefix), at: meta.Timestamp, pending: meta.NumPending}
 	if ch.gone = removed(m.Headers()); ch.gone {
 		return ch, true
 	}
@@ -179,6 +184,7 @@ func (w *Members) follow(ctx context.Context) {
 			w.changed = make(chan struct{})
 			w.mu.Unlock()
 		}
+		w.applied.advance(changes[len(changes)-1].seq)
 		if !filled && changes[len(changes)-1].pending == 0 {
 			filled = true
 			close(w.ready)
@@ -257,6 +263,22 @@ func (w *Members) All() []Member {
 // Of returns the members of a role.
 func (w *Members) Of(role Role) []Member {
 	return slices.DeleteFunc(w.All(), func(m Member) bool { return m.Role != role })
+}
+
+// Vector returns a member's vector for a partition, looked at after everything that was in the bucket when this was called; false if
+// there is no such member, or it tells none.
+func (w *Members) Vector(ctx context.Context, role Role, node chat.NodeID, p chat.Partition) (uint64, bool, error) {
+	if err := w.c.fence(ctx, streamMembers, &w.applied); err != nil {
+		return 0, false, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := w.known[string(role)+"."+string(node)]
+	if m == nil {
+		return 0, false, nil
+	}
+	v, ok := m.Member.Vector[p]
+	return v, ok, nil
 }
 
 // Dead reports whether an edge was there and is not any more. One that nobody has heard of is not dead: its first word may be on its

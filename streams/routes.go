@@ -63,8 +63,7 @@ type Routes struct {
 	mu      sync.Mutex
 	users   map[chat.UserKey][]chat.Route
 	edges   map[chat.NodeID]int // how many routes each edge has
-	applied uint64              // the sequence up to which the bucket has been taken in
-	moved   chan struct{}       // closed when applied grows
+	applied progress            // the sequence up to which the bucket has been taken in
 }
 
 type routeChange struct {
@@ -78,10 +77,10 @@ type routeChange struct {
 // It returns once all that was there is in.
 func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes, error) {
 	w := &Routes{
-		c:     c,
-		users: make(map[chat.UserKey][]chat.Route),
-		edges: make(map[chat.NodeID]int),
-		moved: make(chan struct{}),
+		c:       c,
+		users:   make(map[chat.UserKey][]chat.Route),
+		edges:   make(map[chat.NodeID]int),
+		applied: newProgress(),
 	}
 	var err error
 	w.r, err = read(ctx, c, streamRoute, "routes", jetstream.OrderedConsumerConfig{
@@ -139,14 +138,12 @@ func (w *Routes) follow(ctx context.Context, seen func(chat.Route)) {
 		for _, ch := range changes {
 			w.apply(ch)
 		}
-		close(w.moved)
-		w.moved = make(chan struct{})
 		w.mu.Unlock()
-		if seen == nil {
-			continue
+		if n := len(changes); n > 0 {
+			w.applied.advance(changes[n-1].seq)
 		}
 		for _, ch := range changes {
-			if !ch.gone && !ch.voided {
+			if seen != nil && !ch.gone && !ch.voided {
 				seen(ch.route)
 			}
 		}
@@ -154,7 +151,6 @@ func (w *Routes) follow(ctx context.Context, seen func(chat.Route)) {
 }
 
 func (w *Routes) apply(ch routeChange) {
-	w.applied = max(w.applied, ch.seq)
 	if ch.voided {
 		return
 	}
@@ -245,24 +241,48 @@ func (w *Routes) RemoveOf(ctx context.Context, edge chat.NodeID) error {
 }
 
 // Fence returns once everything that was in the bucket when it was called has been taken in.
-func (w *Routes) Fence(ctx context.Context) error {
+func (w *Routes) Fence(ctx context.Context) error { return w.c.fence(ctx, streamRoute, &w.applied) }
+
+// progress is how far a watch has taken its bucket in, for those who wait for it.
+type progress struct {
+	mu    sync.Mutex
+	seq   uint64
+	moved chan struct{} // closed when seq grows
+}
+
+func newProgress() progress { return progress{moved: make(chan struct{})} }
+
+func (p *progress) advance(seq uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.seq = max(p.seq, seq)
+	close(p.moved)
+	p.moved = make(chan struct{})
+}
+
+func (p *progress) now() (uint64, <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.seq, p.moved
+}
+
+// fence waits until a watch has taken in all that its bucket holds now.
+func (c *Conn) fence(ctx context.Context, stream string, watch *progress) error {
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
-	last, err := w.c.lastSequence(ctx, streamRoute)
+	last, err := c.lastSequence(ctx, stream)
 	if err != nil {
-		return fmt.Errorf("fence routes: %w", err)
+		return fmt.Errorf("fence %s: %w", stream, err)
 	}
 	for {
-		w.mu.Lock()
-		applied, moved := w.applied, w.moved
-		w.mu.Unlock()
+		applied, moved := watch.now()
 		if applied >= last {
 			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return fmt.Errorf("fence routes at %d of %d: %w", applied, last, ctx.Err())
+			return fmt.Errorf("fence %s at %d of %d: %w", stream, applied, last, ctx.Err())
 		}
 	}
 }

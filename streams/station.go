@@ -225,12 +225,12 @@ func (v *visit) announce(ctx context.Context) error {
 	switch {
 	case errors.Is(err, errNoEntry):
 		if v.s.members == v.g.Members {
-			return ErrDeclaredDead
+			return v.dead(ctx)
 		}
 	case err != nil:
 		return err
 	case len(e.Data) == 0:
-		return ErrDeclaredDead // the mark of a key that has expired
+		return v.dead(ctx) // the mark of a key that has expired
 	default:
 		v.seq = e.Seq
 	}
@@ -260,13 +260,25 @@ func (v *visit) refresh(ctx context.Context) error {
 func (v *visit) reread(ctx context.Context) error {
 	e, err := v.s.c.getMessage(ctx, streamMembers, map[string]any{"last_by_subj": memberSubject(RoleEdge, v.s.node)})
 	if errors.Is(err, errNoEntry) || err == nil && len(e.Data) == 0 {
-		return ErrDeclaredDead
+		return v.dead(ctx)
 	}
 	if err != nil {
 		return err
 	}
 	v.seq = e.Seq
 	return nil
+}
+
+// dead says that the edge's key is gone, unless it went with all the others when the bucket began a new life.
+func (v *visit) dead(ctx context.Context) error {
+	life, err := v.s.c.readLife(ctx, memoryStreams[3])
+	if err != nil {
+		return err
+	}
+	if life != v.g.Members {
+		return errors.New("the members have begun a new life")
+	}
+	return ErrDeclaredDead
 }
 
 // message is the edge's entry among the members.

@@ -76,6 +76,7 @@ func own(
 	if o.revision, err = o.start(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
+	o.began = o.revision
 	o.post.Report(uint64(o.revision))
 	if o.signals, err = cfg.Conn.ReadSignals(p, cfg.Metrics.signalsDropped.Inc); err != nil {
 		return err

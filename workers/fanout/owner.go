@@ -31,6 +31,7 @@ type owner struct {
 
 	in       *streams.Reader[streams.RawEntry]
 	signals  *streams.Signals
+	began    chat.Revision                 // what this owner reads after
 	revision chat.Revision                 // what was handed out up to
 	served   map[chat.NodeID]chat.Revision // what each edge was told that it is served up to
 	heads    map[chat.Conversation]chat.Seq
@@ -218,9 +219,37 @@ func (o *owner) removeDead(ctx context.Context) {
 	}
 }
 
+// errBehind says that an edge needs what was before this owner began: it begins again, further back.
+var errBehind = errors.New("an edge has come that is further behind")
+
+// meet checks edges that this owner has not served yet: one that has lost less than it was served (the broker was started again, and
+// the edge has announced itself anew) may need what was before this owner began. Raising its number then would be a hole.
+func (o *owner) meet(ctx context.Context, out *batch) error {
+	for edge := range out.pushes {
+		if _, known := o.served[edge]; known {
+			continue
+		}
+		vector, there, err := o.members.Vector(ctx, streams.RoleEdge, edge, o.partition)
+		switch {
+		case err != nil:
+			return err
+		case !there:
+			delete(out.pushes, edge) // it has gone, and its routes will
+		case chat.Revision(vector) < o.began:
+			return errBehind
+		default:
+			o.served[edge] = chat.Revision(vector)
+		}
+	}
+	return nil
+}
+
 // send hands each edge its push and waits until the broker has them all. What the broker does not take is sent again, for
 // as long as the edge lives.
 func (o *owner) send(ctx context.Context, out *batch, to chat.Revision) error {
+	if err := o.meet(ctx, out); err != nil {
+		return err
+	}
 	type result struct {
 		edge chat.NodeID
 		err  error
