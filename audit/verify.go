@@ -80,7 +80,7 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 		tails:   make(map[chat.Partition]chat.Mark),
 		heads:   make(map[chat.Conversation]chat.Seq),
 		ids:     make(map[chat.ID]chat.Place),
-		tracked: chat.PlaceOf(log.Base(), 0, 0),
+		tracked: chat.PlaceOf(log.Base(), 0, 0), last: last,
 	}
 	err = walk(ctx, log, last, func(raw streams.RawEntry) error {
 		if progress != nil {
@@ -140,6 +140,7 @@ type verifier struct {
 	window  []expected // the messages of the blocks since the last comparison
 	blocks  int        // and how many blocks they are
 	tracked chat.Place // everything below was compared
+	last    chat.Revision
 }
 
 type expected struct {
@@ -298,7 +299,7 @@ func differs(want, got *chat.Record) string {
 // marksAreInTheLog finds a database that is ahead of its log.
 func (v *verifier) marksAreInTheLog() error {
 	for p, mark := range v.marks {
-		if tail := v.tails[p]; mark.Revision > v.report.Last && mark.Revision > tail.Revision {
+		if tail := v.tails[p]; mark.Revision > v.last && mark.Revision > tail.Revision {
 			return &Fault{Partition: p, Revision: mark.Revision, What: "postgres has this revision, and the log does not"}
 		}
 	}

@@ -237,9 +237,9 @@ func (r *Receipt) take(o *object) bool {
 	return true
 }
 
-// Arrived is the payload of a [Receive] down. From the receiver, its From is the receiving device and its To the user who sent the message.
-// From the server, which speaks for a receiver without a device online, it is the other way round: From.User sent the message, To is
-// whom it waits for.
+// Arrived is the payload of a [Receive] down: From.User has received what Receipt.To sent. When no device of the receiver is connected,
+// the server says so in its stead, to the sending device alone: ServerSend is set, and From holds no device. (The original swapped the
+// two users then.)
 type Arrived struct {
 	Receipt
 	From       chat.Device
