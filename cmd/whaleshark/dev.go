@@ -127,7 +127,7 @@ func (d *dev) connect(ctx context.Context) error {
 	return d.process.connect(ctx, at, d.cfg.layout(), func() (string, error) { return d.database, nil })
 }
 
-// serve runs the roles until ctx ends, or something that they stand on does. The edge goes first, and its clients with it; the workers
+// serve runs the roles until it is told to stop, or something that they stand on ends. The edge goes first, and its clients with it; the workers
 // finish what it took.
 func (d *dev) serve(told context.Context) error {
 	ctx, fail := context.WithCancelCause(told)
