@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -85,7 +86,7 @@ func (c *Conn) Serve(ctx context.Context, g *Generation, members *Members, duty 
 		changed := members.Changed()
 		s.active = s.active || time.Since(s.started) >= joinWatch
 		if err := c.putMember(ctx, s.member()); err != nil && ctx.Err() == nil {
-			duty.Log.WarnContext(ctx, "cannot announce", "role", duty.Role, "cause", err)
+			duty.Log.WarnContext(ctx, "cannot announce", "cause", err)
 		}
 		s.divide(run)
 		select {
@@ -133,18 +134,22 @@ func (s *share) divide(ctx context.Context) {
 			mine[p] = true
 		}
 	}
+	before := len(s.owned)
 	maps.DeleteFunc(s.owned, func(p chat.Partition, o *ownership) bool {
 		if !mine[p] {
-			s.duty.Log.InfoContext(ctx, "partition handed over", "role", s.duty.Role, "partition", p)
 			o.cancel()
 		}
 		return !mine[p]
 	})
+	changed := len(s.owned) != before
 	for p := range mine {
 		if s.owned[p] == nil {
-			s.duty.Log.InfoContext(ctx, "partition taken over", "role", s.duty.Role, "partition", p)
+			changed = true
 			s.own(ctx, p)
 		}
+	}
+	if changed {
+		s.duty.Log.InfoContext(ctx, "share changed", "partitions", slices.Sorted(maps.Keys(s.owned)))
 	}
 }
 
@@ -158,7 +163,7 @@ func (s *share) own(ctx context.Context, p chat.Partition) {
 			if ctx.Err() != nil {
 				return
 			}
-			s.duty.Log.WarnContext(ctx, "partition starts again", "role", s.duty.Role, "partition", p, "cause", err)
+			s.duty.Log.WarnContext(ctx, "partition starts again", "partition", p, "cause", err)
 			select {
 			case <-time.After(200 * time.Millisecond):
 			case <-ctx.Done():

@@ -86,7 +86,7 @@ func own(
 		return err
 	}
 	defer o.in.Close()
-	o.log.InfoContext(ctx, "reading the log", "after", o.revision)
+	o.log.DebugContext(ctx, "reading the log", "after", o.revision)
 	return o.loop(ctx)
 }
 

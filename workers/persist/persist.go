@@ -52,7 +52,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 const (
 	messagesAtOnce = 1000 // in a transaction, about
 	blocksAtOnce   = 512
-	patience       = 30 * time.Second // a transaction that takes longer has failed
+
+	// A transaction costs about the same whether it writes one row or fifty, and nobody waits for the rows: what they would be read for is
+	// in the log as well. So a transaction waits until enough is there, but not long.
+	enough    = 500
+	enoughFor = 50 * time.Millisecond
+	patience  = 30 * time.Second // a transaction that takes longer has failed
 )
 
 // Run serves the node's share of partitions until ctx ends.
@@ -85,7 +90,7 @@ func own(ctx context.Context, cfg Config, p chat.Partition, post *streams.Post) 
 		return err
 	}
 	defer o.in.Close()
-	o.log.InfoContext(ctx, "writing the log to postgres", "after", o.mark.Revision)
+	o.log.DebugContext(ctx, "writing the log to postgres", "after", o.mark.Revision)
 	return o.loop(ctx)
 }
 
@@ -95,10 +100,11 @@ type owner struct {
 	post      *streams.Post
 	log       *slog.Logger
 
-	in     *streams.Reader[streams.RawEntry]
-	mark   chat.Mark
-	behind []chat.Entry // read and not written
-	chain  chat.Hash    // of the newest block that was read
+	in      *streams.Reader[streams.RawEntry]
+	mark    chat.Mark
+	behind  []chat.Entry // read and not written
+	records int          // in them
+	chain   chat.Hash    // of the newest block that was read
 }
 
 // findMark asks Postgres where to go on, for as long as it does not answer, and checks that the log has that block.
@@ -157,23 +163,29 @@ func (o *owner) wait(ctx context.Context, d time.Duration) error {
 func (o *owner) loop(ctx context.Context) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
+	var due <-chan time.Time
 	for {
-		ready := o.in.Ready()
-		if len(o.behind) > 0 {
-			ready = nil
-		}
+		write := false
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-tick.C:
 			o.post.Beat()
-		case <-ready:
+		case <-due:
+			write = true
+		case <-o.in.Ready():
 			if err := o.read(); err != nil {
 				return err
 			}
+			if write = o.records >= enough; due == nil {
+				due = time.After(enoughFor)
+			}
 		}
-		if err := o.write(ctx); err != nil {
-			return err
+		if write {
+			if err := o.write(ctx); err != nil {
+				return err
+			}
+			due = nil
 		}
 	}
 }
@@ -187,6 +199,7 @@ func (o *owner) read() error {
 		}
 		o.chain = block.Hash
 		o.behind = append(o.behind, chat.Entry{Revision: raw.Revision, Block: block})
+		o.records += len(block.Records)
 	}
 	return nil
 }
@@ -211,7 +224,7 @@ func (o *owner) write(ctx context.Context) error {
 			}
 		}
 	}
-	o.behind = nil
+	o.behind, o.records = nil, 0
 	return nil
 }
 
