@@ -42,7 +42,7 @@ type Offered struct {
 func (c *Conn) ReadIngress(ctx context.Context, p chat.Partition, after chat.Position) (*Reader[Offered], error) {
 	tick := ingressTick(p)
 	policy, start := from(uint64(after))
-	return read(ctx, c, streamIngress, "the ingress", jetstream.OrderedConsumerConfig{
+	return read(ctx, c, streamIngress, "the ingress", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{ingressFilter(p)}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (Offered, bool) {
 		meta, err := m.Metadata()

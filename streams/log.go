@@ -101,7 +101,7 @@ func (c *Conn) FollowWholeLog(ctx context.Context, after chat.Revision) (*Reader
 
 func (c *Conn) readLog(ctx context.Context, filter string, after chat.Revision) (*Reader[RawEntry], error) {
 	policy, start := from(uint64(after))
-	return read(ctx, c, streamLog, "the log", jetstream.OrderedConsumerConfig{
+	return read(ctx, c, streamLog, "the log", logInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{filter}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (RawEntry, bool) {
 		meta, err := m.Metadata()

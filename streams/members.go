@@ -132,7 +132,7 @@ func (c *Conn) WatchMembers(ctx context.Context) (*Members, error) {
 		ready:   make(chan struct{}),
 	}
 	var err error
-	w.r, err = read(ctx, c, streamMembers, "members", jetstream.OrderedConsumerConfig{
+	w.r, err = read(ctx, c, streamMembers, "members", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{memberPrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, decodeMember)
 	if err != nil {

@@ -100,12 +100,15 @@ func (r *Reader[T]) Close() {
 	r.cc.Stop()
 }
 
-// readerInbox is how many messages may wait for their loop.
-const readerInbox = 4096
+// How many messages may wait for their loop. A block may be large, so few of them wait.
+const (
+	readerInbox = 4096
+	logInbox    = 256
+)
 
-// read opens an ordered consumer. What decode does not want (false) is passed over.
+// read opens an ordered consumer whose reader holds limit messages. What decode does not want (false) is passed over.
 func read[T any](
-	ctx context.Context, c *Conn, stream, what string, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
+	ctx context.Context, c *Conn, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
 ) (*Reader[T], error) {
 	cfg.InactiveThreshold = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
@@ -114,12 +117,12 @@ func read[T any](
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
-	r := &Reader[T]{in: newInbox[T](readerInbox)}
+	r := &Reader[T]{in: newInbox[T](limit)}
 	r.cc, err = consumer.Consume(func(m jetstream.Msg) {
 		if x, ok := decode(m); ok {
 			r.in.put(x)
 		}
-	}, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(10*time.Second), jetstream.PullMaxMessages(1000))
+	}, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(10*time.Second), jetstream.PullMaxMessages(min(limit, 1000)))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}

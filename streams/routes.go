@@ -83,7 +83,7 @@ func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes,
 		applied: newProgress(),
 	}
 	var err error
-	w.r, err = read(ctx, c, streamRoute, "routes", jetstream.OrderedConsumerConfig{
+	w.r, err = read(ctx, c, streamRoute, "routes", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{routePrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, decodeRoute)
 	if err != nil {
