@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -322,4 +323,66 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-time.After(d):
 	case <-ctx.Done():
 	}
+}
+
+// TestTheLogIsFull fills the log up to its limit, as a disk that fills up does: messages get a retryable error at once, nothing that was
+// acknowledged is lost, and when there is room again everything goes on.
+func TestTheLogIsFull(t *testing.T) {
+	h := open(t, streams.Layout{Partitions: 1, LogBytes: 2 << 20})
+	h.staff(1, 1, 1, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	alice, bob := h.device("alice", "a", "tcp"), h.device("bob", "b", "tcp")
+	c, err := alice.connection(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer alice.close()
+	if _, err := bob.connection(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer bob.close()
+	acks := make(map[string]chat.Seq)
+	body := strings.Repeat("x", 30_000)
+	refused, slowest := 0, time.Duration(0)
+	for i := 0; refused < 20 && ctx.Err() == nil; i++ {
+		id := fmt.Sprint("m", i)
+		start := time.Now()
+		limited, cancel := context.WithTimeout(ctx, ackPatience)
+		ack, err := c.Send(limited, wire.Message{MessageID: id, To: "bob", Body: body})
+		cancel()
+		switch e, coded := errors.AsType[chat.Error](err); {
+		case err == nil:
+			acks[id] = ack.Seq
+		case coded && e.Code == chat.Busy:
+			refused++
+			slowest = max(slowest, time.Since(start))
+		case coded:
+			t.Fatalf("%s: %v", id, err)
+		}
+	}
+	t.Logf("%d messages were acknowledged before the log was full; %d were refused, after %v at most", len(acks), refused, slowest)
+	if slowest > time.Second {
+		t.Errorf("a refusal took %v", slowest)
+	}
+	if err := h.conn.GrowLog(ctx, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	ack, err := alice.say(ctx, "bob", "after", "there is room")
+	if err != nil {
+		t.Fatal(err)
+	}
+	acks["after"] = ack.Seq
+	// A message that was under way when the log became full has no answer; sent again, it gets one.
+	for i := range len(acks) + refused {
+		id := fmt.Sprint("m", i)
+		if ack, err = alice.say(ctx, "bob", id, body); err != nil {
+			t.Fatal(err)
+		}
+		if seq, ok := acks[id]; ok && seq != ack.Seq {
+			t.Errorf("%s was acknowledged as seq %d, and now as %d", id, seq, ack.Seq)
+		}
+		acks[id] = ack.Seq
+	}
+	h.holds(acks)
 }
