@@ -186,7 +186,7 @@ func (c *Conn) Run(ctx context.Context, what string, f func(ctx context.Context,
 	for ctx.Err() == nil {
 		g := c.gen.Load()
 		genCtx, cancel := context.WithCancel(ctx)
-		unlink := context.AfterFunc(g.ctx, cancel)
+		unlink := context.AfterFunc(g.ctx, cancel) //nolint:contextcheck // f ends with the generation, too
 		err := f(genCtx, g)
 		unlink()
 		cancel()
@@ -305,7 +305,7 @@ func (c *Conn) publishWait(ctx context.Context, m *nats.Msg) (uint64, error) {
 		err error
 	}
 	heard := make(chan result, 1)
-	c.pub.publish(m, ackPatience, func(seq uint64, err error) { heard <- result{seq, err} })
+	c.pub.publish(m, func(seq uint64, err error) { heard <- result{seq, err} })
 	select {
 	case r := <-heard:
 		return r.seq, r.err

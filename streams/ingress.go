@@ -19,7 +19,7 @@ func (c *Conn) Submit(q *chat.Request, done func(error)) {
 		Subject: ingressSubject(q.Conversation.Partition(c.partitions), q.Conversation),
 		Data:    chat.AppendRequest(nil, q),
 	}
-	c.pub.publish(m, ackPatience, func(_ uint64, err error) {
+	c.pub.publish(m, func(_ uint64, err error) {
 		switch {
 		case errors.Is(err, ErrFull):
 			err = chat.Errorf(chat.Busy, "")

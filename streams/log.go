@@ -25,7 +25,7 @@ type RawEntry struct {
 func (c *Conn) Append(p chat.Partition, data []byte, prev chat.Revision, done func(chat.Revision, error)) {
 	m := &nats.Msg{Subject: logSubject(p), Data: data, Header: nats.Header{}}
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
-	c.pub.publish(m, ackPatience, func(seq uint64, err error) { done(chat.Revision(seq), err) })
+	c.pub.publish(m, func(seq uint64, err error) { done(chat.Revision(seq), err) })
 }
 
 // Tail returns the partition's newest revision, from the leader; 0 if the log is empty.

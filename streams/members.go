@@ -43,6 +43,8 @@ type Member struct {
 	// Vector holds, for each partition: a sequencer's floor in the ingress; the revision that an edge was served up to, that the fan-out
 	// has handed out, that Postgres has.
 	Vector map[chat.Partition]uint64 `json:"vector,omitempty"`
+	// Full holds the partitions whose log takes no more blocks, as a sequencer has just seen.
+	Full []chat.Partition `json:"full,omitempty"`
 	// Beats grows with every turn of the loop of a partition that this node owns; one that stands still hangs.
 	Beats map[chat.Partition]uint64 `json:"beats,omitempty"`
 }
@@ -277,7 +279,7 @@ func (w *Members) Vector(ctx context.Context, role Role, node chat.NodeID, p cha
 	if m == nil {
 		return 0, false, nil
 	}
-	v, ok := m.Member.Vector[p]
+	v, ok := m.Vector[p]
 	return v, ok, nil
 }
 
@@ -308,6 +310,18 @@ func (w *Members) Owner(role Role, p chat.Partition) (chat.NodeID, bool) {
 		nodes = healthy
 	}
 	return chat.Rendezvous(p, nodes)
+}
+
+// Full reports whether a partition's log takes no more blocks.
+func (w *Members) Full(p chat.Partition) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, m := range w.known {
+		if m.Role == RoleSequence && slices.Contains(m.Member.Full, p) {
+			return true
+		}
+	}
+	return false
 }
 
 // Floor returns the lowest vector of a role's members for a partition; false if none tells one.

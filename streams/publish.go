@@ -56,11 +56,11 @@ func newPublisher(nc *nats.Conn) (*publisher, error) {
 }
 
 // publish sends, and calls done exactly once: from another goroutine, or at once if nothing was sent.
-func (p *publisher) publish(m *nats.Msg, patience time.Duration, done func(seq uint64, err error)) {
+func (p *publisher) publish(m *nats.Msg, done func(seq uint64, err error)) {
 	p.mu.Lock()
 	p.next++
 	n := p.next
-	p.waiting[n] = waiter{done, time.Now().Add(patience)}
+	p.waiting[n] = waiter{done, time.Now().Add(ackPatience)}
 	p.mu.Unlock()
 
 	m.Reply = p.prefix + strconv.FormatUint(n, 36)

@@ -14,7 +14,7 @@ import (
 // what it was served before.
 func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
 	m := &nats.Msg{Subject: pushSubject(edge), Data: chat.AppendPush(nil, p)}
-	c.pub.publish(m, ackPatience, func(_ uint64, err error) { done(err) })
+	c.pub.publish(m, func(_ uint64, err error) { done(err) })
 }
 
 // Pushed is what an edge reads: a push, or its own tick.
@@ -38,7 +38,7 @@ func (c *Conn) ReadPushes(ctx context.Context, edge chat.NodeID, after uint64) (
 		}
 		p, err := chat.DecodePush(m.Data())
 		if err != nil {
-			c.log.Error("a push cannot be read", "cause", err)
+			c.log.ErrorContext(ctx, "a push cannot be read", "cause", err)
 			return Pushed{}, false
 		}
 		return Pushed{meta.Sequence.Stream, p}, true

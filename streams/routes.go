@@ -89,8 +89,7 @@ func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes,
 	if err != nil {
 		return nil, err
 	}
-	//nolint:gosec // ends with ctx, and nothing is left undone then
-	go w.follow(ctx, seen)
+	go w.follow(ctx, seen) // ends with ctx
 	if err := w.Fence(ctx); err != nil {
 		return nil, err
 	}

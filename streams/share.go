@@ -32,6 +32,7 @@ type Post struct {
 	mu     sync.Mutex
 	vector uint64
 	beat   uint64
+	full   bool
 }
 
 // Report says how far the partition is.
@@ -45,6 +46,13 @@ func (p *Post) Report(vector uint64) {
 func (p *Post) Beat() {
 	p.mu.Lock()
 	p.beat++
+	p.mu.Unlock()
+}
+
+// Full says whether the log takes no more blocks of the partition: edges then refuse requests for it at once.
+func (p *Post) Full(full bool) {
+	p.mu.Lock()
+	p.full = full
 	p.mu.Unlock()
 }
 
@@ -121,6 +129,9 @@ func (s *share) member() *Member {
 	for p, o := range s.owned {
 		o.post.mu.Lock()
 		m.Vector[p], m.Beats[p] = o.post.vector, o.post.beat
+		if o.post.full {
+			m.Full = append(m.Full, p)
+		}
 		o.post.mu.Unlock()
 	}
 	return m

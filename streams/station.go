@@ -31,20 +31,21 @@ type Patron interface {
 
 // Station is an edge's place among the streams.
 type Station struct {
-	c      *Conn
-	node   chat.NodeID
-	addrs  map[string]string
-	routes atomic.Pointer[Routes]
-	since  time.Time
+	c       *Conn
+	node    chat.NodeID
+	addrs   map[string]string
+	routes  atomic.Pointer[Routes]
+	members atomic.Pointer[Members]
+	since   time.Time
 
 	draining  atomic.Bool
 	announced atomic.Bool
 
 	// Owned by Serve.
-	members chat.Life // the life of MEMBERS in which the edge has announced itself
-	push    chat.Life // the life of PUSH that it reads
-	read    uint64    // how far it has read there
-	heard   time.Time // when the last tick came
+	announcedIn chat.Life // the life of MEMBERS in which the edge has announced itself
+	push        chat.Life // the life of PUSH that it reads
+	read        uint64    // how far it has read there
+	heard       time.Time // when the last tick came
 }
 
 // ErrDeclaredDead says that an edge was not heard of for so long that the others have gone on without it: its routes are gone, so
@@ -56,8 +57,14 @@ func (c *Conn) NewStation(node chat.NodeID, addrs map[string]string) *Station {
 	return &Station{c: c, node: node, addrs: addrs, since: time.Now()}
 }
 
-// Submit is [Conn.Submit].
-func (s *Station) Submit(q *chat.Request, done func(error)) { s.c.Submit(q, done) }
+// Submit is [Conn.Submit]. While the log of the request's partition takes no more blocks, the request is refused at once.
+func (s *Station) Submit(q *chat.Request, done func(error)) {
+	if members := s.members.Load(); members != nil && members.Full(q.Conversation.Partition(s.c.partitions)) {
+		done(chat.Error{Code: chat.Busy})
+		return
+	}
+	s.c.Submit(q, done)
+}
 
 // Signal is [Conn.Signal].
 func (s *Station) Signal(x *chat.Signal) error { return s.c.Signal(x) }
@@ -154,10 +161,15 @@ func (v *visit) serve(ctx context.Context) error {
 		return err
 	}
 	v.s.routes.Store(routes)
+	members, err := v.s.c.WatchMembers(watch)
+	if err != nil {
+		return err
+	}
+	v.s.members.Store(members)
 	if err := v.announce(ctx); err != nil {
 		return err
 	}
-	v.s.members = v.g.Members
+	v.s.announcedIn = v.g.Members
 	if err := v.writeRoutes(ctx); err != nil {
 		return err
 	}
@@ -224,7 +236,7 @@ func (v *visit) announce(ctx context.Context) error {
 	e, err := v.s.c.getMessage(ctx, streamMembers, map[string]any{"last_by_subj": subject})
 	switch {
 	case errors.Is(err, errNoEntry):
-		if v.s.members == v.g.Members {
+		if v.s.announcedIn == v.g.Members {
 			return v.dead(ctx)
 		}
 	case err != nil:

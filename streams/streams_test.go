@@ -218,7 +218,7 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 			t.Fatal(err)
 		}
 		of := routes.Of(user)
-		if len(of) != int(i)+1 || of[i] != r { //nolint:gosec // small
+		if len(of) != int(i)+1 || of[i] != r {
 			t.Fatalf("after route %d the user has %d routes, the last %+v, want %+v", i, len(of), of[len(of)-1], r)
 		}
 		if got := routes.NewestEpoch(r.Device); got != r.Epoch {

@@ -33,6 +33,7 @@ type owner struct {
 	asking    bool
 	unknown   bool // the log must be read before the next block
 
+	full    time.Time // when the log refused a block last, since one was committed
 	purged  chat.Position
 	purging sync.Mutex // held while a purge is under way
 }
@@ -53,6 +54,7 @@ const (
 	tickEvery  = 500 * time.Millisecond
 	ticksGone  = 10 * time.Second // the reader is opened anew when no tick came back for so long
 	takeAtOnce = 1024
+	fullFor    = 2 * time.Second // after a refusal, until requests are let through again to see
 )
 
 // loop turns until ctx ends.
@@ -159,6 +161,7 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 			return err
 		}
 		o.cfg.Metrics.committed(e.Block, size)
+		o.full = time.Time{}
 		o.post.Report(uint64(o.rule.Floor()))
 		return nil
 	case errors.Is(c.err, streams.ErrTransient):
@@ -170,6 +173,16 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 		o.rule.Unsettled()
 		o.unknown = true
 		return nil
+	}
+	if errors.Is(c.err, streams.ErrFull) {
+		o.cfg.Metrics.outcomes.WithLabelValues("full").Inc()
+		if o.full.IsZero() {
+			o.log.ErrorContext(ctx, "the log takes no more blocks; requests are refused", "cause", c.err)
+		}
+		o.full = time.Now()
+		o.post.Full(true)
+		o.rule.Unsettled() // the same requests are tried again; what arrives now, edges refuse
+		return pause(ctx, 100*time.Millisecond)
 	}
 	o.cfg.Metrics.outcomes.WithLabelValues("unknown").Inc()
 	o.log.WarnContext(ctx, "a block's outcome is unknown", "cause", c.err)
@@ -245,6 +258,7 @@ func (o *owner) everySoOften(ctx context.Context) error {
 	if err := o.cfg.Conn.Tick(o.partition, o.cfg.Node); err != nil {
 		o.log.DebugContext(ctx, "no tick", "cause", err)
 	}
+	o.post.Full(time.Since(o.full) < fullFor)
 	o.rule.Persisted(chat.Revision(o.members.Highest(streams.RolePersist, o.partition)), time.Now())
 	if o.rule.Failing() && !o.asking {
 		o.ask(ctx, chat.Needs{Apps: []chat.AppID{0}})
