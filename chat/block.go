@@ -172,7 +172,11 @@ func decodeBlock(b []byte) (*Block, []byte, error) {
 			k.Checkpoint.Above[i] = Position(core.uint())
 		}
 	}
-	k.Records = make([]Record, core.count(8))
+	n := core.count(8)
+	if n > MaxBlockRecords {
+		return nil, nil, fmt.Errorf("decode block: %d records, and a place has room for %d", n, MaxBlockRecords)
+	}
+	k.Records = make([]Record, n)
 	for i := range k.Records {
 		k.Records[i] = core.record()
 	}

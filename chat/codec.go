@@ -117,15 +117,16 @@ func (r *reader) bytes() []byte  { return r.raw(r.uint()) }
 func (r *reader) string() string { return string(r.raw(r.uint())) }
 
 // count takes a number of things that need at least size bytes each.
-func (r *reader) count(size int) int {
+func (r *reader) count(size uint64) int {
 	n := r.uint()
-	if n > uint64(len(r.b)/size) {
+	if n > uint64(len(r.b))/size {
 		r.fail()
 		return 0
 	}
 	return int(n) //nolint:gosec // no more than the bytes in hand
 }
 
+//nolint:unparam // each form has a version of its own, and all are still at their first
 func (r *reader) version(what string, want byte) {
 	if got := r.byte(); r.err == nil && got != want {
 		r.b, r.err = nil, fmt.Errorf("%s of version %d; this server reads %d", what, got, want)

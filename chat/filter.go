@@ -33,7 +33,7 @@ func (f *Filter) Add(prefix uint64) {
 	}
 	l := &f.layers[n-1]
 	l.free--
-	step, mask := prefix>>32|1, uint64(len(l.bits)*64-1)
+	step, mask := prefix>>32|1, uint64(len(l.bits))*64-1
 	for i := range uint64(filterHashes) {
 		bit := (prefix + i*step) & mask
 		l.bits[bit/64] |= 1 << (bit % 64)
@@ -51,7 +51,7 @@ func (f *Filter) Has(prefix uint64) bool {
 }
 
 func (l *filterLayer) has(prefix uint64) bool {
-	step, mask := prefix>>32|1, uint64(len(l.bits)*64-1)
+	step, mask := prefix>>32|1, uint64(len(l.bits))*64-1
 	for i := range uint64(filterHashes) {
 		bit := (prefix + i*step) & mask
 		if l.bits[bit/64]&(1<<(bit%64)) == 0 {

@@ -36,12 +36,11 @@ type entry struct {
 }
 
 type owner struct {
-	s       *chat.Sequencer
-	read    int           // how much of the ingress it has read
-	asked   *chat.Needs   // a look-up under way …
-	answer  chat.Facts    // … and what Postgres said when it looked
-	at      time.Time     // … when it was asked
-	pending chat.Revision // the revision that a block in flight follows
+	s      *chat.Sequencer
+	read   int         // how much of the ingress it has read
+	asked  *chat.Needs // a look-up under way …
+	answer chat.Facts  // … and what Postgres said when it looked
+	at     time.Time   // … when it was asked
 }
 
 const life = 7
@@ -97,7 +96,7 @@ func (w *world) takeOver() (*owner, error) {
 			return nil, err
 		}
 	}
-	o.read = int(o.s.From()) //nolint:gosec // small
+	o.read = int(o.s.From())
 	return o, nil
 }
 
@@ -175,7 +174,7 @@ func (w *world) step(o *owner, how outcome) error {
 func (w *world) readIngress(o *owner, n int) {
 	for ; n > 0 && o.read < len(w.ingress); n-- {
 		o.read++
-		o.s.Offer(chat.Position(o.read), w.ingress[o.read-1], w.now) //nolint:gosec // small
+		o.s.Offer(chat.Position(o.read), w.ingress[o.read-1], w.now)
 	}
 }
 
@@ -257,7 +256,7 @@ func (w *world) settle() error {
 			o.s.Learn(n, w.lookUp(n), w.now, w.now)
 		}
 	}
-	if o.s.Waiting() != 0 || int(o.s.Floor()) != len(w.ingress) { //nolint:gosec // small
+	if o.s.Waiting() != 0 || int(o.s.Floor()) != len(w.ingress) {
 		return fmt.Errorf("%d requests wait, the floor is %d of %d", o.s.Waiting(), o.s.Floor(), len(w.ingress))
 	}
 	judged := make(map[chat.ID]bool)
@@ -307,7 +306,7 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 			},
 			"read":   func(t *rapid.T) { w.readIngress(pick(t), rapid.IntRange(1, 5).Draw(t, "n")) },
 			"answer": func(t *rapid.T) { w.answer(pick(t)) },
-			"start": func(t *rapid.T) {
+			"start": func(*rapid.T) {
 				if len(w.owners) < 3 {
 					o, err := w.takeOver()
 					fatal(err)

@@ -25,6 +25,7 @@ type script struct {
 
 func TestSequencerScripts(t *testing.T) {
 	datadriven.Walk(t, "testdata/sequencer", func(t *testing.T, path string) {
+		t.Helper()
 		x := &script{now: time.UnixMilli(1_700_000_000_000)}
 		x.begin()
 		x.facts = chat.Facts{

@@ -1,0 +1,158 @@
+package fanout
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/wire"
+)
+
+func route(user chat.UserID, imei string, edge chat.NodeID, session chat.SessionID) chat.Route {
+	return chat.Route{Device: device(user, imei), Edge: edge, Session: session, Epoch: chat.Epoch(session)}
+}
+
+func device(user chat.UserID, imei string) chat.Device {
+	return chat.Device{App: 1, User: user, Client: chat.Web, IMEI: imei}
+}
+
+// deliveries tells what a batch hands out, a line a delivery: edge, command, sessions, and the words of the payload that are asked for.
+func deliveries(routes []chat.Route, f func(*batch)) []string {
+	b := &batch{
+		routes: func(u chat.UserKey) []chat.Route {
+			mine := slices.DeleteFunc(slices.Clone(routes), func(r chat.Route) bool { return r.Device.User != u.User || r.Device.App != u.App })
+			return newest(mine, func(e chat.NodeID) bool { return e == "dead" })
+		},
+		revision: 7,
+		pushes:   make(map[chat.NodeID]*chat.Push),
+	}
+	f(b)
+	var lines []string
+	for _, edge := range slices.Sorted(maps.Keys(b.pushes)) {
+		for _, d := range b.pushes[edge].Deliveries {
+			lines = append(lines, strings.TrimSpace(fmt.Sprint(edge, " ", wire.Command(d.Command), " to ", d.Sessions, " ", told(d.Payload))))
+		}
+	}
+	return lines
+}
+
+func told(payload []byte) string {
+	p := string(payload)
+	switch {
+	case strings.Contains(p, `"serverSend":true`):
+		return "nobody is there"
+	case strings.Contains(p, `"code":`) && !strings.Contains(p, `"code":200`):
+		return "refused"
+	}
+	return ""
+}
+
+func TestWhoGetsAMessage(t *testing.T) {
+	message := func(from, to chat.UserID) func(*batch) {
+		return func(b *batch) {
+			b.message(&chat.Record{
+				Kind: chat.MessageRecord, Conversation: chat.PairOf(1, from, to), Sender: device(from, "1"), MessageID: "m", Seq: 3, Body: "hi",
+			}, 9)
+		}
+	}
+	alice := []chat.Route{route("alice", "1", "e1", 11), route("alice", "2", "e1", 12), route("alice", "3", "e2", 13)}
+	bob := []chat.Route{route("bob", "1", "e1", 21), route("bob", "2", "e2", 22)}
+	for name, c := range map[string]struct {
+		routes []chat.Route
+		do     func(*batch)
+		want   []string
+	}{
+		"everybody is there: one delivery an edge": {
+			slices.Concat(alice, bob), message("alice", "bob"),
+			[]string{"e1 send_ack to [11]", "e1 send to [12 21]", "e2 send to [13 22]"},
+		},
+		"nobody of the receiver's": {
+			alice, message("alice", "bob"),
+			[]string{"e1 send_ack to [11]", "e1 send to [12]", "e1 receive to [11] nobody is there", "e2 send to [13]"},
+		},
+		"a dead edge is nobody": {
+			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "dead", 21)}, message("alice", "bob"),
+			[]string{"e1 send_ack to [11]", "e1 receive to [11] nobody is there"},
+		},
+		"the older session of a device is on its way out": {
+			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 21), route("bob", "1", "e2", 30)}, message("alice", "bob"),
+			[]string{"e1 send_ack to [11]", "e2 send to [30]"},
+		},
+		"the sender has gone": {
+			bob, message("alice", "bob"),
+			[]string{"e1 send to [21]", "e2 send to [22]"},
+		},
+		"to oneself: the other devices, once": {
+			alice, message("alice", "alice"),
+			[]string{"e1 send_ack to [11]", "e1 send to [12]", "e2 send to [13]"},
+		},
+		"to oneself, with no other device": {
+			alice[:1], message("alice", "alice"),
+			[]string{"e1 send_ack to [11]", "e1 receive to [11] nobody is there"},
+		},
+		"a refusal: the sending device alone": {
+			slices.Concat(alice, bob), func(b *batch) {
+				b.refusal(&chat.Record{Conversation: chat.PairOf(1, "alice", "bob"), Sender: device("alice", "1"), MessageID: "m", Code: chat.SenderMuted})
+			},
+			[]string{"e1 send_ack to [11] refused"},
+		},
+		"a receipt: all devices of the sender": {
+			slices.Concat(alice, bob), func(b *batch) {
+				b.receipt(&chat.Signal{Kind: chat.Received, Conversation: chat.PairOf(1, "alice", "bob"), From: device("bob", "1"), Seq: 3})
+			},
+			[]string{"e1 receive to [11 12]", "e2 receive to [13]"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, deliveries(c.routes, c.do)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestHowARepeatIsAnswered(t *testing.T) {
+	s := &chat.Signal{
+		Kind: chat.Repeat, Conversation: chat.PairOf(1, "alice", "bob"), From: device("alice", "1"), MessageID: "m", Seq: 3, Place: 9,
+	}
+	receiver := device("bob", "1")
+	alice, bob := route("alice", "1", "e1", 11), route("bob", "1", "e2", 21)
+	for name, c := range map[string]struct {
+		routes []chat.Route
+		by     *chat.Device
+		want   []string
+	}{
+		"a receiver has it":            {[]chat.Route{alice, bob}, &receiver, []string{"e1 send_ack to [11]", "e1 receive to [11]"}},
+		"nobody of the receiver's":     {[]chat.Route{alice}, nil, []string{"e1 send_ack to [11]", "e1 receive to [11] nobody is there"}},
+		"nobody knows: it is sent too": {[]chat.Route{alice, bob}, nil, []string{"e1 send_ack to [11]", "e2 send to [21]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := deliveries(c.routes, func(b *batch) { b.repeat(s, c.by) })
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReceiptsAreForgottenInTheirOrder(t *testing.T) {
+	r := newReceipts()
+	for i := range chat.Place(receiptLimit + 10) {
+		r.add(i+1, device("bob", "1"))
+		r.add(i+1, device("bob", "2"))
+	}
+	if r.by(10) != nil {
+		t.Error("the oldest receipts are remembered")
+	}
+	if d := r.by(11); d == nil || d.IMEI != "2" {
+		t.Errorf("the receipt of place 11 is %v", d)
+	}
+	if n := len(r.seen); n != receiptLimit {
+		t.Errorf("%d receipts are remembered, want %d", n, receiptLimit)
+	}
+}
