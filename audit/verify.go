@@ -28,7 +28,7 @@ type Rows interface {
 }
 
 // Fault is the first thing that is not as it must be.
-type Fault struct {
+type Fault struct { //nolint:errname // it is what a verification looks for, and only then an error
 	Partition    chat.Partition
 	Revision     chat.Revision
 	Conversation chat.Conversation // the zero value if the whole block is at fault

@@ -50,9 +50,9 @@ type Client struct {
 	buffer  []byte // guarded by writing
 
 	mu      sync.Mutex
-	welcome chan wire.Welcome // where the login's answer goes; nil: nobody waits
+	welcome chan wire.Welcome    // where the login's answer goes; nil: nobody waits
 	pending map[string][]*waiter // by message id, who has waited longest first
-	err     error // why the connection is over; the first one stands
+	err     error                // why the connection is over; the first one stands
 	pinger  *time.Timer
 }
 

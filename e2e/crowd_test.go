@@ -287,8 +287,9 @@ func answer(f wire.Down) string {
 	case wire.Refuse:
 		r, _ := wire.ParseRefusal(f.Body)
 		return fmt.Sprintf("%d %s", f.Command, r.Code)
+	default:
+		return fmt.Sprint(int32(f.Command))
 	}
-	return fmt.Sprint(int32(f.Command))
 }
 
 func (m *mob) logIn(user int, imei string) []byte {

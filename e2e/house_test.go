@@ -62,11 +62,11 @@ type house struct {
 // open starts NATS and Postgres, seeded with the demo data, and looks into both. Env holds further settings of the processes.
 func open(t *testing.T, layout streams.Layout, env ...string) *house {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "whaleshark-house-")
+	dir, err := os.MkdirTemp("", "whaleshark-house-") //nolint:usetesting // t.TempDir is within a folder of mode 0700
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the database's user passes through
+	if err := os.Chmod(dir, 0o711); err != nil { // the database's user passes through
 		t.Fatal(err)
 	}
 	port := freePort(t)
@@ -123,7 +123,7 @@ func (h *house) look() {
 // freePort finds a port that nobody listens on now.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

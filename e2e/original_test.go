@@ -89,7 +89,7 @@ func dialRelic(t *testing.T, edge streams.Member, transport string) *relic {
 		read = r.readWS
 		r.ws, _, err = websocket.Dial(t.Context(), "ws://"+edge.Addrs["ws"]+"/ws", nil) //nolint:bodyclose // the library owns it
 	} else {
-		r.tcp, err = net.Dial("tcp", edge.Addrs["tcp"])
+		r.tcp, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", edge.Addrs["tcp"])
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func dialRelic(t *testing.T, edge streams.Member, transport string) *relic {
 	}()
 	t.Cleanup(func() {
 		r.hangUp()
-		for range r.frames { //nolint:revive // what nobody has looked at
+		for range r.frames { // what nobody has looked at
 		}
 		<-done
 	})

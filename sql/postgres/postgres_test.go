@@ -47,7 +47,7 @@ func folder(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the server's user passes through
+	if err := os.Chmod(dir, 0o711); err != nil { // the server's user passes through
 		t.Fatal(err)
 	}
 	return dir
@@ -243,7 +243,7 @@ func TestFolderOutOfReachHasASubstitute(t *testing.T) {
 	if got, err := withinReach(closed, stranger); err == nil {
 		t.Errorf("closed, with a cluster: %s; want an error, not an empty substitute", got)
 	}
-	if err := os.Chmod(closed, 0o711); err != nil { //nolint:gosec // that is the point
+	if err := os.Chmod(closed, 0o711); err != nil {
 		t.Fatal(err)
 	}
 	cluster(substitute)

@@ -100,7 +100,7 @@ var server = sync.OnceValues(func() (*running, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the server's user passes through
+	if err := os.Chmod(dir, 0o711); err != nil { // the server's user passes through
 		return nil, err
 	}
 	alive, err := undertaker(dir)
