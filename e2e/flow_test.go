@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -178,4 +179,103 @@ func TestTwoPeopleTalk(t *testing.T) {
 	if got := slices.Sorted(maps.Values(acks)); !slices.Equal(got, seqs(4*each)) {
 		t.Errorf("the acks' seqs are not 1 to %d", 4*each)
 	}
+}
+
+// TestSequencersShareThePartitions checks that each of three sequencers owns a share of 16 partitions and has sequenced some of what 40
+// pairs say.
+func TestSequencersShareThePartitions(t *testing.T) {
+	h := open(t, streams.Layout{Partitions: 16})
+	h.staff(1, 3, 1, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	c := h.pairs(ctx, 40)
+	c.talk(ctx, "0", 5, 1, 0)
+	h.holds(c.acks)
+	busy := make(map[chat.Partition]bool)
+	for p := range chat.Partition(16) {
+		tail, err := h.conn.Tail(ctx, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		busy[p] = tail > 0
+	}
+	for _, m := range h.ready(streams.RoleSequence, 3) {
+		sequenced := 0
+		for p := range m.Vector {
+			if busy[p] {
+				sequenced++
+			}
+		}
+		t.Logf("%s owns %d partitions and has sequenced in %d of them", m.Node, len(m.Vector), sequenced)
+		if len(m.Vector) < 2 || sequenced == 0 {
+			t.Errorf("%s owns %d partitions and has sequenced in %d of them", m.Node, len(m.Vector), sequenced)
+		}
+	}
+}
+
+// TestARepeatIsAnsweredForEver sends a message again after everything was restarted: the first ack comes again, and so does what is known
+// of its arrival. The receiver gets it once more when nobody knows whether he has it.
+func TestARepeatIsAnsweredForEver(t *testing.T) {
+	h := open(t, streams.Layout{})
+	h.staff(1, 1, 1, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	alice, bob := h.device("alice", "a", "tcp"), h.device("bob", "b", "ws")
+	defer alice.close()
+	defer bob.close()
+	first, err := alice.say(ctx, "bob", "m1", "hello")
+	if err != nil {
+		t.Fatal(err)
+	}
+	alice.told(t, "m1", 1, 1)
+
+	h.persisted()
+	for _, p := range slices.Backward(slices.Clone(h.processes)) {
+		p.kill()
+	}
+	h.members = nil
+	h.startPostgres()
+	h.startNATS()
+	h.staff(1, 1, 1, 1)
+	again := func(body string) (chat.Seq, error) {
+		ack, err := alice.say(ctx, "bob", "m1", body)
+		return ack.Seq, err
+	}
+	if seq, err := again("hello"); err != nil || seq != first.Seq {
+		t.Errorf("the repeat after the restart got seq %d, %v; want %d", seq, err, first.Seq)
+	}
+	alice.told(t, "m1", 2, 2) // nobody is there, once more
+
+	if _, err := bob.connection(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if seq, err := again("hello"); err != nil || seq != first.Seq {
+		t.Errorf("the repeat to a receiver who is there got seq %d, %v; want %d", seq, err, first.Seq)
+	}
+	alice.told(t, "m1", 3, 2) // bob has it now
+	bob.sawAll(t, chat.PairOf(10001, "alice", "bob"), seqs(1))
+	if seq, err := again("hello"); err != nil || seq != first.Seq {
+		t.Errorf("the last repeat got seq %d, %v; want %d", seq, err, first.Seq)
+	}
+	alice.told(t, "m1", 4, 2) // as before, without asking bob again
+	if bob.twice != 0 {
+		t.Errorf("bob got it %d times more", bob.twice)
+	}
+	if _, err := again("another body"); !errors.Is(err, chat.Error{Code: chat.MessageIDReused, Reason: chat.MessageIDReused.Info().Meaning}) {
+		t.Errorf("the same id with another body: %v, want %v", err, chat.MessageIDReused)
+	}
+	h.holds(map[string]chat.Seq{"m1": first.Seq})
+}
+
+// told waits until a device was told so often of a message's arrival, so often in the receiver's stead.
+func (d *device) told(t *testing.T, id string, times, served int) {
+	t.Helper()
+	d.h.eventually(5*time.Second, fmt.Sprintf("%s is told %d times of %s", d.id, times, id), func() error {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.receipts[id] != times || d.served[id] != served {
+			return fmt.Errorf("%d times, %d of them in the receiver's stead; want %d and %d", d.receipts[id], d.served[id], times, served)
+		}
+		return nil
+	})
 }
