@@ -244,8 +244,8 @@ func (o *owner) meet(ctx context.Context, out *batch) error {
 	return nil
 }
 
-// send hands each edge its push and waits until the broker has them all. What the broker does not take is sent again, for
-// as long as the edge lives.
+// send hands each edge its push, in parts if it is large, and waits until the broker has them all. What the broker does not take is sent
+// again, for as long as the edge lives.
 func (o *owner) send(ctx context.Context, out *batch, to chat.Revision) error {
 	if err := o.meet(ctx, out); err != nil {
 		return err
@@ -255,25 +255,31 @@ func (o *owner) send(ctx context.Context, out *batch, to chat.Revision) error {
 		err  error
 	}
 	heard := make(chan result, len(out.pushes))
+	open := make(map[chat.NodeID][]*chat.Push, len(out.pushes)) // the first of each is on its way
 	push := func(edge chat.NodeID) {
-		p := out.pushes[edge]
-		p.To = to
-		o.cfg.Conn.Push(edge, p, func(err error) { heard <- result{edge, err} })
+		o.cfg.Conn.Push(edge, open[edge][0], func(err error) { heard <- result{edge, err} })
 	}
-	for edge := range out.pushes {
+	for edge, p := range out.pushes {
+		p.To = to
+		open[edge] = parts(p)
 		push(edge)
 	}
-	for open := len(out.pushes); open > 0; {
+	for len(open) > 0 {
 		r := <-heard
 		switch {
 		case r.err == nil:
-			o.served[r.edge] = max(o.served[r.edge], to)
-			o.cfg.Metrics.pushed(out.pushes[r.edge])
-			open--
+			p := open[r.edge][0]
+			o.served[r.edge] = max(o.served[r.edge], p.To)
+			o.cfg.Metrics.pushed(p)
+			if open[r.edge] = open[r.edge][1:]; len(open[r.edge]) > 0 {
+				push(r.edge)
+			} else {
+				delete(open, r.edge)
+			}
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case o.members.Dead(r.edge):
-			open--
+			delete(open, r.edge)
 		default:
 			o.cfg.Metrics.pushFailures.Inc()
 			wait := 5 * time.Millisecond
