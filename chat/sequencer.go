@@ -92,12 +92,11 @@ type idAnswer struct {
 
 // pending is a request on its way from the ingress into the log.
 type pending struct {
-	q      *Request
-	pos    Position
-	id     ID
-	peer   UserID
-	poison bool // its judgement panicked
-	done   bool // nothing of it is awaited; its position may be passed
+	q    *Request
+	pos  Position
+	id   ID
+	peer UserID
+	done bool // nothing of it is awaited; its position may be passed
 }
 
 // NewSequencer returns a sequencer for a partition whose log is empty.

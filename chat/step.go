@@ -11,6 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
+	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
 // Step judges what waits, and returns the next block if none is in flight. The order within a conversation is that of the ingress; a
@@ -139,6 +140,9 @@ func (b *blockBuilder) take(p *pending, now time.Time) bool {
 	case place:
 		b.place(p)
 	case refuse:
+		if v.poison {
+			b.out.Poison++
+		}
 		b.refuse(p, v.code)
 	}
 	return true
@@ -209,14 +213,14 @@ type verdict struct {
 	kind   verdictKind
 	stored Stored
 	code   Code
+	poison bool
 }
 
 // judge says what becomes of a request. One whose judgement panics is refused, and harms nobody else.
 func (s *Sequencer) judge(p *pending, now time.Time) (v verdict) {
 	defer func() {
 		if recover() != nil {
-			p.poison = true
-			v = verdict{kind: refuse, code: Internal}
+			v = verdict{kind: refuse, code: Internal, poison: true}
 		}
 	}()
 	if stored, ok := s.storedBefore(p); ok {

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,6 +25,7 @@ type Config struct {
 	InProcess nats.InProcessConnProvider // a server in this process, instead of the URL
 	Name      string                     // how the broker's monitoring calls this connection
 	Layout    Layout
+	LookOnly  bool // creates nothing, and begins no lives; a broker without a log is an error
 	Log       *slog.Logger
 }
 
@@ -34,6 +36,7 @@ type Conn struct {
 	js     jetstream.JetStream
 	pub    *publisher
 	layout Layout
+	look   bool // see Config.LookOnly
 	log    *slog.Logger
 
 	partitions int
@@ -50,10 +53,10 @@ const (
 	requestPatience = 2 * time.Second
 )
 
-// Connect connects, creates the streams that are missing, and keeps watch over their lives until [Conn.Close].
+// Connect connects, creates the streams that are missing unless it shall only look, and keeps watch over their lives until [Conn.Close].
 func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 	cfg.Layout.defaults()
-	c := &Conn{layout: cfg.Layout, log: cfg.Log, kick: make(chan struct{}, 1)}
+	c := &Conn{layout: cfg.Layout, look: cfg.LookOnly, log: cfg.Log, kick: make(chan struct{}, 1)}
 	opts := []nats.Option{
 		nats.Name(cfg.Name),
 		nats.MaxReconnects(-1),
@@ -229,14 +232,18 @@ func (c *Conn) watchLives(ctx context.Context) {
 	}
 }
 
-// readGeneration returns old if no life has ended. Missing streams are created, and missing lives begun.
+// readGeneration returns old if no life has ended. Missing streams are created, and missing lives begun; one who only looks takes them
+// for 0.
 func (c *Conn) readGeneration(ctx context.Context, old *Generation) (*Generation, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*requestPatience)
 	defer cancel()
 	var lives [len(memoryStreams)]chat.Life
 	for i, m := range memoryStreams {
 		life, err := c.readLife(ctx, m)
-		if errors.Is(err, errNoStream) || old == nil && err == nil && i == 0 {
+		if c.look && (errors.Is(err, errNoStream) || errors.Is(err, errNoEntry)) {
+			continue
+		}
+		if errors.Is(err, errNoStream) || old == nil && err == nil && i == 0 && !c.look {
 			if err = c.layout.ensure(ctx, c.js); err == nil {
 				life, err = c.readLife(ctx, m)
 			}
@@ -350,26 +357,33 @@ func (c *Conn) api(ctx context.Context, subject string, query, answer any) error
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", subject, err)
 	}
+	if bytes.Contains(m.Data, []byte(`"error":`)) {
+		if err := apiError(m.Data); err != nil {
+			return fmt.Errorf("ask %s: %w", subject, err)
+		}
+	}
+	if err := json.Unmarshal(m.Data, answer); err != nil {
+		return fmt.Errorf("ask %s: %w", subject, err)
+	}
+	return nil
+}
+
+// apiError returns the error in an answer of the API; nil if there is none.
+func apiError(answer []byte) error {
 	var fault struct {
 		Error *struct {
 			Code        int    `json:"err_code"`
 			Description string `json:"description"`
 		} `json:"error"`
 	}
-	if err := json.Unmarshal(m.Data, &fault); err != nil {
-		return fmt.Errorf("ask %s: %w", subject, err)
+	if err := json.Unmarshal(answer, &fault); err != nil || fault.Error == nil {
+		return err
 	}
-	switch {
-	case fault.Error == nil:
-	case fault.Error.Code == 10059:
+	switch fault.Error.Code {
+	case 10059:
 		return errNoStream
-	case fault.Error.Code == 10037:
+	case 10037:
 		return errNoEntry
-	default:
-		return fmt.Errorf("ask %s: %s (%d)", subject, fault.Error.Description, fault.Error.Code)
 	}
-	if err := json.Unmarshal(m.Data, answer); err != nil {
-		return fmt.Errorf("ask %s: %w", subject, err)
-	}
-	return nil
+	return fmt.Errorf("%s (%d)", fault.Error.Description, fault.Error.Code)
 }

@@ -61,6 +61,58 @@ func (c *Conn) ReadIngress(ctx context.Context, p chat.Partition, after chat.Pos
 	})
 }
 
+// NewestPosition returns the position of the newest entry of a partition's ingress, ticks included, from the leader; 0 if there is none.
+func (c *Conn) NewestPosition(ctx context.Context, p chat.Partition) (chat.Position, error) {
+	e, err := c.getMessage(ctx, streamIngress, map[string]any{"last_by_subj": ingressFilter(p)})
+	if errors.Is(err, errNoEntry) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the newest position of partition %d: %w", p, err)
+	}
+	return chat.Position(e.Seq), nil
+}
+
+// firstRequest returns the position of a partition's first request after a position; 0 if only ticks came after it.
+func (c *Conn) firstRequest(ctx context.Context, p chat.Partition, after chat.Position) (chat.Position, error) {
+	for {
+		e, err := c.getMessage(ctx, streamIngress, map[string]any{"next_by_subj": ingressFilter(p), "seq": uint64(after) + 1})
+		if errors.Is(err, errNoEntry) {
+			return 0, nil
+		}
+		if err != nil {
+			return 0, fmt.Errorf("read the ingress of partition %d after %d: %w", p, after, err)
+		}
+		if after = chat.Position(e.Seq); e.Subject != ingressTick(p) {
+			return after, nil
+		}
+	}
+}
+
+// Unfolded returns how many positions of a partition's ingress its sequencers have still to fold in: those from the first request after
+// the highest floor that one of them tells to the newest entry. The partitions share the positions, so it is a bound for the requests.
+// False if no sequencer tells a floor in the ingress's present life.
+func (w *Members) Unfolded(ctx context.Context, p chat.Partition) (uint64, bool, error) {
+	floor, known := chat.Position(0), false
+	for _, m := range w.Of(RoleSequence) {
+		if v, ok := m.Vector[p]; ok && m.Ingress == w.c.gen.Load().Ingress {
+			floor, known = max(floor, chat.Position(v)), true
+		}
+	}
+	if !known {
+		return 0, false, nil
+	}
+	newest, err := w.c.NewestPosition(ctx, p)
+	if err != nil {
+		return 0, false, err
+	}
+	first, err := w.c.firstRequest(ctx, p, floor)
+	if err != nil || first == 0 || first > newest {
+		return 0, err == nil, err
+	}
+	return uint64(newest - first + 1), true, nil
+}
+
 // Tick sends an owner's tick through its partition's ingress. Nobody waits for it: what counts is that it comes out again.
 func (c *Conn) Tick(p chat.Partition, node chat.NodeID) error {
 	if err := c.nc.Publish(ingressTick(p), []byte(node)); err != nil {

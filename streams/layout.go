@@ -125,6 +125,9 @@ func (l Layout) ensure(ctx context.Context, js jetstream.JetStream) error {
 // readLog returns what the log was created with.
 func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base chat.Revision, err error) {
 	s, err := js.Stream(ctx, streamLog)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return 0, 0, errors.New("the broker holds no log: no edge and no worker has connected to it yet")
+	}
 	if err != nil {
 		return 0, 0, fmt.Errorf("read stream %s: %w", streamLog, err)
 	}

@@ -133,6 +133,9 @@ func (c *Conn) WatchMembers(ctx context.Context) (*Members, error) {
 		changed: make(chan struct{}),
 		ready:   make(chan struct{}),
 	}
+	if c.look && c.gen.Load().Members == 0 {
+		return w, nil // nobody has been there, so nothing would come
+	}
 	var err error
 	w.r, err = read(ctx, c, streamMembers, "members", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{memberPrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,

@@ -21,7 +21,7 @@ func NewNode() chat.NodeID { return chat.NodeID(rand.Text()[:10]) }
 type Duty struct {
 	Role  Role
 	Node  chat.NodeID
-	Addrs map[string]string
+	Addrs map[string]string // what the process listens on; see [Member]
 	// Own owns one partition until ctx ends. When it returns earlier it is called again after a moment.
 	Own func(ctx context.Context, p chat.Partition, post *Post) error
 	Log *slog.Logger
@@ -169,14 +169,18 @@ func (s *share) own(ctx context.Context, p chat.Partition) {
 	o := &ownership{post: &Post{}, cancel: cancel}
 	s.owned[p] = o
 	s.wg.Go(func() {
-		for ctx.Err() == nil {
+		for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 3*time.Second) {
+			began := time.Now()
 			err := s.duty.Own(ctx, p, o.post)
 			if ctx.Err() != nil {
 				return
 			}
+			if time.Since(began) > 10*time.Second {
+				wait = 100 * time.Millisecond // it had worked
+			}
 			s.duty.Log.WarnContext(ctx, "partition starts again", "partition", p, "cause", err)
 			select {
-			case <-time.After(200 * time.Millisecond):
+			case <-time.After(wait):
 			case <-ctx.Done():
 			}
 		}

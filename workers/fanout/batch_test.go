@@ -76,11 +76,13 @@ func TestWhoGetsAMessage(t *testing.T) {
 			[]string{"e1 send_ack to [11]", "e1 send to [12]", "e1 receive to [11] nobody is there", "e2 send to [13]"},
 		},
 		"a dead edge is nobody": {
-			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "dead", 21)}, message("alice", "bob"),
+			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "dead", 21)},
+			message("alice", "bob"),
 			[]string{"e1 send_ack to [11]", "e1 receive to [11] nobody is there"},
 		},
 		"the older session of a device is on its way out": {
-			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 21), route("bob", "1", "e2", 30)}, message("alice", "bob"),
+			[]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 21), route("bob", "1", "e2", 30)},
+			message("alice", "bob"),
 			[]string{"e1 send_ack to [11]", "e2 send to [30]"},
 		},
 		"the sender has gone": {

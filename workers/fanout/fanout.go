@@ -23,6 +23,7 @@ type Database interface {
 // Config is what a fan-out worker needs.
 type Config struct {
 	Node     chat.NodeID
+	Addrs    map[string]string // what the process listens on; see [streams.Member]
 	Conn     *streams.Conn
 	Database Database
 	Log      *slog.Logger
@@ -43,7 +44,7 @@ func Run(ctx context.Context, cfg Config) {
 			return err
 		}
 		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RoleFanout, Node: cfg.Node, Log: cfg.Log,
+			Role: streams.RoleFanout, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, members, routes, p, post)
 			},

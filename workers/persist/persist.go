@@ -20,6 +20,7 @@ import (
 // Config is what a persist worker needs.
 type Config struct {
 	Node    chat.NodeID
+	Addrs   map[string]string // what the process listens on; see [streams.Member]
 	Conn    *streams.Conn
 	Store   *store.Store
 	Log     *slog.Logger
@@ -70,7 +71,7 @@ func Run(ctx context.Context, cfg Config) {
 			return err
 		}
 		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RolePersist, Node: cfg.Node, Log: cfg.Log,
+			Role: streams.RolePersist, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, p, post)
 			},

@@ -44,7 +44,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		repeats:    counter("repeats_total", "Stored messages that were sent again."),
 		expired:    counter("expired_total", "Requests that were past their deadline."),
 		unreadable: counter("unreadable_total", "Entries of the ingress that could not be read."),
-		panics:     counter("panics_total", "Loops that a panic ended, and that were started again."),
+		panics:     counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
 		lookUps: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "whaleshark_sequence_look_up_seconds", Help: "How long look-ups in Postgres take.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),

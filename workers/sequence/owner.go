@@ -127,6 +127,7 @@ func (o *owner) step(ctx context.Context) error {
 	for {
 		st := o.rule.Step(time.Now())
 		o.cfg.Metrics.expired.Add(float64(st.Expired))
+		o.cfg.Metrics.panics.Add(float64(st.Poison))
 		for i := range st.Repeats {
 			o.cfg.Metrics.repeats.Inc()
 			if err := o.cfg.Conn.Signal(&st.Repeats[i]); err != nil {

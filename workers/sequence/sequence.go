@@ -24,6 +24,7 @@ type Database interface {
 // Config is what a sequencer needs. Zero durations and limits mean the defaults of [chat.SequencerConfig].
 type Config struct {
 	Node     chat.NodeID
+	Addrs    map[string]string // what the process listens on; see [streams.Member]
 	Conn     *streams.Conn
 	Database Database
 	Log      *slog.Logger
@@ -47,7 +48,7 @@ func Run(ctx context.Context, cfg Config) {
 			return err
 		}
 		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RoleSequence, Node: cfg.Node, Log: cfg.Log,
+			Role: streams.RoleSequence, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, g, members, p, post)
 			},
