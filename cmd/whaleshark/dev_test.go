@@ -156,6 +156,7 @@ func TestDev(t *testing.T) {
 	})
 	t.Run("the tools find everything through the data folder", func(t *testing.T) {
 		prints(t, "", "admin "+r.Admin+", tcp "+r.TCP, "status", "--data", dir)
+		everybodyTellsAnAddress(t, dir)
 		prints(t, "", `"body":"hello"`, "audit", "replay", "--data", dir, "--conversation", "10001/p/alice/bob", "--json")
 		prints(t, "", "u1 to u4 of app 10001", "seed", "--data", dir, "--users", "4")
 		prints(t, "", "", "app", "set", "10002", "--key", "k", "--data", dir)

@@ -64,19 +64,20 @@ func (p *process) work(ctx context.Context, node chat.NodeID, roles []streams.Ro
 
 func (p *process) workAs(ctx context.Context, node chat.NodeID, role streams.Role, f sequenceFlags) {
 	log := p.log.With("role", role, "node", node)
+	addrs := map[string]string{"admin": p.admin.Addr()}
 	switch role {
 	case streams.RoleSequence:
 		sequence.Run(ctx, sequence.Config{
-			Node: node, Conn: p.streams, Database: p.store, Log: log, Metrics: sequence.NewMetrics(p.metrics),
+			Node: node, Addrs: addrs, Conn: p.streams, Database: p.store, Log: log, Metrics: sequence.NewMetrics(p.metrics),
 			IDWindow: f.IDWindow, FactTTL: f.FactTTL, LookUpPatience: f.LookUpPatience,
 		})
 	case streams.RoleFanout:
 		fanout.Run(ctx, fanout.Config{
-			Node: node, Conn: p.streams, Database: p.store, Log: log, Metrics: fanout.NewMetrics(p.metrics),
+			Node: node, Addrs: addrs, Conn: p.streams, Database: p.store, Log: log, Metrics: fanout.NewMetrics(p.metrics),
 		})
 	case streams.RolePersist:
 		persist.Run(ctx, persist.Config{
-			Node: node, Conn: p.streams, Store: p.store, Log: log, Metrics: persist.NewMetrics(p.metrics),
+			Node: node, Addrs: addrs, Conn: p.streams, Store: p.store, Log: log, Metrics: persist.NewMetrics(p.metrics),
 		})
 	default:
 		panic("whaleshark: no worker for role " + role)
