@@ -133,7 +133,7 @@ var downs = []struct {
 		Receipt: Receipt{To: "alice", Seq: 7, Place: 5120}, From: bobWeb,
 	})},
 	{"receive-server", Receive, &alicePhone, AppendArrived(nil, &Arrived{
-		Receipt: Receipt{To: "bob", Seq: 7, Place: 5120}, From: chat.Device{User: "alice"}, ServerSend: true,
+		Receipt: Receipt{To: "alice", Seq: 7, Place: 5120, MessageID: "m1"}, From: chat.Device{User: "bob"}, ServerSend: true,
 	})},
 	{"login-ack", LoginAck, nil, AppendWelcome(nil, &Welcome{
 		Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536,
