@@ -68,11 +68,11 @@ type devServer struct {
 
 func startDev(b *testing.B, users int) *devServer {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "whaleshark-bench-")
+	dir, err := os.MkdirTemp("", "whaleshark-bench-") //nolint:usetesting // b.TempDir is within a folder of mode 0700
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o711); err != nil { //nolint:gosec // the database's user passes through
+	if err := os.Chmod(dir, 0o711); err != nil { // the database's user passes through
 		b.Fatal(err)
 	}
 	out := &log{more: make(chan struct{})}
@@ -120,7 +120,7 @@ func (s *devServer) cpu(b *testing.B) time.Duration {
 	}
 	processes := make(map[int]process)
 	for _, path := range stats {
-		text, err := os.ReadFile(path) //nolint:gosec // of /proc
+		text, err := os.ReadFile(path)
 		if err != nil {
 			continue // it has just ended
 		}

@@ -268,6 +268,8 @@ func TestARepeatIsAnsweredForEver(t *testing.T) {
 }
 
 // told waits until a device was told so often of a message's arrival, so often in the receiver's stead.
+//
+//nolint:unparam // a test says of which message
 func (d *device) told(t *testing.T, id string, times, served int) {
 	t.Helper()
 	d.h.eventually(5*time.Second, fmt.Sprintf("%s is told %d times of %s", d.id, times, id), func() error {

@@ -320,7 +320,7 @@ func (w *Members) Full(p chat.Partition) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, m := range w.known {
-		if m.Role == RoleSequence && slices.Contains(m.Member.Full, p) {
+		if m.Role == RoleSequence && slices.Contains(m.Full, p) {
 			return true
 		}
 	}
