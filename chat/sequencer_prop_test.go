@@ -76,7 +76,7 @@ func (w *world) update(e entry) (chat.Revision, bool) {
 
 // takeOver makes a new owner, as a worker does: Postgres's mark, then the log after it.
 func (w *world) takeOver() (*owner, error) {
-	o := &owner{s: chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, IDLimit: 4, HeadLimit: 2})}
+	o := &owner{s: chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, IDLimit: 4, HeadLimit: 2, BlockRecords: 3})}
 	var hash chat.Hash
 	for i := max(0, w.mark-1); i < len(w.log); i++ {
 		var k *chat.Block
