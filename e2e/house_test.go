@@ -42,6 +42,19 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// lookAtSources looks at every file that the program is made of. Without it go test would repeat an old result for a new program: it
+// knows only what tests import, and what they look at while they run.
+var lookAtSources = sync.OnceFunc(func() {
+	for _, pattern := range []string{"../*", "../*/*", "../*/*/*", "../*/*/*/*", "../*/*/*/*/*"} {
+		paths, _ := filepath.Glob(pattern) // the pattern is well-formed
+		for _, path := range paths {
+			if slices.Contains([]string{".go", ".sql", ".mod", ".sum"}, filepath.Ext(path)) {
+				_, _ = os.Stat(path) // what cannot be looked at is not built either
+			}
+		}
+	}
+})
+
 // house is one deployment: a broker, a database, and whatever a test starts.
 type house struct {
 	t       *testing.T
@@ -62,6 +75,7 @@ type house struct {
 // open starts NATS and Postgres, seeded with the demo data, and looks into both. Env holds further settings of the processes.
 func open(t *testing.T, layout streams.Layout, env ...string) *house {
 	t.Helper()
+	lookAtSources()
 	dir, err := os.MkdirTemp("", "whaleshark-house-") //nolint:usetesting // t.TempDir is within a folder of mode 0700
 	if err != nil {
 		t.Fatal(err)
