@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -28,7 +29,7 @@ const (
 	townspeople = 1000
 	talkers     = 50                     // of those; the others are connected and listen
 	townPace    = 200 * time.Millisecond // between two messages of a talker
-	townPhase   = 5 * time.Second
+	townPhase   = 4 * time.Second
 )
 
 // town is many well-behaved clients of one edge, half of them by TCP and half by WebSocket. Some talk, steadily, each with a neighbor.
@@ -140,16 +141,16 @@ func quantile(all []time.Duration, q float64) time.Duration {
 }
 
 // talk lets the talkers talk for a phase, and returns once everything is acknowledged and delivered.
-func (w *town) talk(name string) delays {
+func (w *town) talk(name string, phase time.Duration) delays {
 	w.h.t.Helper()
 	var wg sync.WaitGroup
 	begin := time.Now()
-	n := int(townPhase / townPace)
+	n := int(phase / townPace)
 	for i := range talkers {
 		wg.Go(func() {
-			phase := rand.N(townPace)
+			offset := rand.N(townPace)
 			for k := range n {
-				w.pause(time.Until(begin.Add(phase + time.Duration(k)*townPace)))
+				w.pause(time.Until(begin.Add(offset + time.Duration(k)*townPace)))
 				w.say(i, fmt.Sprintf("%s-%d-%d", name, i, k))
 			}
 		})
@@ -309,7 +310,7 @@ func lengths(command, imei, body int32) []byte {
 func (m *mob) babble() {
 	noise := make([]byte, 4096)
 	source := rand.NewChaCha8([32]byte{})
-	for i := range 10 {
+	for i := range babblers {
 		_, _ = source.Read(noise) // never fails
 		m.fate("noise", slices.Clone(noise))
 		m.fate("negative imei", lengths(cmdLogin, -1-int32(i), 0))
@@ -353,53 +354,49 @@ func (m *mob) mumble(user int, imei string) {
 	})
 }
 
-// flood sends messages as fast as a connection takes them, and reads the answers; when it is closed, it connects again.
+// flood sends messages on one connection as fast as it takes them and answers them: without the latter it would be closed as a slow reader.
 func (m *mob) flood(user int, until time.Time) {
 	m.wg.Go(func() {
-		for n := 0; time.Now().Before(until); n++ {
-			c, err := m.dial()
-			if err != nil {
-				m.h.t.Error(err)
-				return
+		c, err := m.dial()
+		if err != nil {
+			m.h.t.Error(err)
+			return
+		}
+		defer c.Close()
+		const unanswered = 400
+		told := make(map[string]int)
+		room := make(chan struct{}, unanswered)
+		over := make(chan struct{})
+		go func() { // ends with the connection
+			defer close(over)
+			for frames := wire.NewDownDecoder(c, 1<<20); ; {
+				f, err := frames.Decode()
+				if err != nil {
+					return
+				}
+				told[answer(f)]++
+				if f.Command == wire.SendAck {
+					<-room
+				}
 			}
-			m.tell("flood", "connected")
-			m.gush(c, user, n, until)
-			_ = c.Close()
+		}()
+		_, err = c.Write(m.logIn(user, "hose"))
+		to := fmt.Sprint("u", user+1)
+		for i := 0; err == nil && time.Now().Before(until); i++ {
+			select {
+			case room <- struct{}{}:
+				body := fmt.Sprintf(`{"messageId":"f%d","toId":%q,"messageBody":"water"}`, i, to)
+				_, err = c.Write(upFrame(cmdSend, 3, 1, 10001, "hose", body))
+			case <-over:
+				err = net.ErrClosed
+			}
+		}
+		_ = c.(*net.TCPConn).CloseWrite()
+		<-over
+		for what, n := range told {
+			m.tellOften("flood", what, n)
 		}
 	})
-}
-
-func (m *mob) gush(c net.Conn, user, n int, until time.Time) {
-	over := make(chan struct{})
-	told := make(map[string]int)
-	go func() { // ends with the connection
-		defer close(over)
-		for frames := wire.NewDownDecoder(c, 1<<20); ; {
-			f, err := frames.Decode()
-			if err != nil {
-				return
-			}
-			told[answer(f)]++
-		}
-	}()
-	_, err := c.Write(m.logIn(user, "hose"))
-	to := fmt.Sprint("u", user+1)
-	i := 0
-	for ; err == nil && time.Now().Before(until); i++ {
-		select {
-		case <-over:
-			err = net.ErrClosed
-		default:
-			body := fmt.Sprintf(`{"messageId":"f%d-%d","toId":%q,"messageBody":"water"}`, n, i, to)
-			_, err = c.Write(upFrame(cmdSend, 3, 1, 10001, "hose", body))
-		}
-	}
-	_ = c.(*net.TCPConn).CloseWrite()
-	<-over
-	told["sent"] = i
-	for what, k := range told {
-		m.tellOften("flood", what, k)
-	}
 }
 
 // sleep logs devices of a user in that never read.
@@ -462,8 +459,30 @@ func (m *mob) feed(from, n int) {
 	})
 }
 
-// TestCrowd lets a thousand clients live with those who behave badly: the thousand do not notice, the others are told so or closed, and
-// the edge's memory is afterwards what it was before.
+// storm lets everybody misbehave for a phase, while the well-behaved go on.
+func (w *town) storm() (delays, *mob) {
+	w.h.t.Helper()
+	m := &mob{h: w.h, edge: w.edge, told: make(map[string]map[string]int)}
+	m.sleep(townspeople+2, sleepers)
+	m.feed(townspeople+1, 160)
+	m.flood(townspeople+3, time.Now().Add(townPhase))
+	m.babble()
+	for i := range babblers {
+		m.mumble(townspeople+5, fmt.Sprint("mumbler ", i))
+	}
+	d := w.talk("storm", townPhase)
+	w.h.t.Logf("in the storm: %v; the edge holds %s", d, mib(w.h.metrics(w.edge).resident()))
+	m.wg.Wait()
+	return d, m
+}
+
+const (
+	sleepers = 6
+	babblers = 10
+)
+
+// TestCrowd lets a thousand clients live with those who behave badly: the thousand hardly notice, the others are told so or closed, what
+// was dropped is counted, and the edge's memory is afterwards what it was before.
 func TestCrowd(t *testing.T) {
 	h := open(t, streams.Layout{}, "WHALESHARK_LOGIN_TIMEOUT=3s", "WHALESHARK_WRITE_TIMEOUT=3s")
 	h.staff(1, 1, 1, 1)
@@ -472,31 +491,19 @@ func TestCrowd(t *testing.T) {
 	w := h.settle(t.Context(), edge)
 	t.Logf("%d clients logged in within %v", townspeople, time.Since(started).Round(time.Millisecond))
 
-	w.talk("warm")
+	w.talk("warm", time.Second)
 	h.collect(edge)
-	calm := w.talk("calm")
+	calm := w.talk("calm", townPhase)
 	h.collect(edge)
 	before := h.metrics(edge)
-	t.Logf("before: %v; the edge holds %s", calm, mib(before.resident()))
+	t.Logf("in the calm: %v; the edge holds %s", calm, mib(before.resident()))
 
-	t.Log(h.cpu())
-	m := &mob{h: h, edge: edge, told: make(map[string]map[string]int)}
-	m.sleep(townspeople+2, 6)
-	m.feed(townspeople+1, 200)
-	m.flood(townspeople+3, time.Now().Add(townPhase))
-	m.babble()
-	for i := range 5 {
-		m.mumble(townspeople+5, fmt.Sprint("mumbler ", i))
-	}
-	storm := w.talk("storm")
-	t.Logf("meanwhile: %v; the edge holds %s", storm, mib(h.metrics(edge).resident()))
-	t.Log(h.cpu())
-	m.wg.Wait()
+	storm, m := w.storm()
 	for _, c := range m.conns {
 		_ = c.Close()
 	}
-	for kind, told := range m.told {
-		t.Logf("%s: %v", kind, told)
+	if now, then := quantile(storm.delivery, 0.99), quantile(calm.delivery, 0.99); now > time.Second+10*then {
+		t.Errorf("in the storm 1 of 100 messages takes more than %v to be delivered, in the calm %v", now, then)
 	}
 	h.eventually(15*time.Second, "the bad ones are gone", func() error {
 		if n := h.metrics(edge)["whaleshark_edge_connections"]; n != townspeople {
@@ -505,4 +512,74 @@ func TestCrowd(t *testing.T) {
 		return nil
 	})
 	w.allThere()
+	m.toldSo()
+	counted(t, h.metrics(edge))
+	h.eventually(20*time.Second, "the edge's memory is what it was", func() error {
+		h.collect(edge)
+		now := h.metrics(edge).resident()
+		if now > before.resident()*11/10+4<<20 {
+			return fmt.Errorf("it holds %s, and before %s", mib(now), mib(before.resident()))
+		}
+		t.Logf("afterwards the edge holds %s", mib(now))
+		return nil
+	})
+}
+
+// toldSo checks that those who behaved badly heard what the protocol says.
+func (m *mob) toldSo() {
+	m.h.t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for kind, told := range m.told {
+		m.h.t.Logf("%s: %v", kind, told)
+	}
+	all := func(what ...string) map[string]int {
+		told := map[string]int{"closed": babblers}
+		for _, w := range what {
+			told[w] = babblers
+		}
+		return told
+	}
+	for kind, want := range map[string]map[string]int{
+		"half open": all(), "silent": all(),
+		"negative imei": all("9001 bad_length"), "huge body": all("9001 bad_length"), "negative body": all("1046 bad_length"),
+		"no JSON": all("9001 bad_body"), "before the login": all("1046 not_logged_in"),
+		"text messages": {"9001 ok": babblers, "9999": babblers},
+	} {
+		if !maps.Equal(m.told[kind], want) {
+			m.h.t.Errorf("%s: they were told %v, want %v", kind, m.told[kind], want)
+		}
+	}
+	if n := m.told["noise"]["closed"]; n != babblers {
+		m.h.t.Errorf("noise: %d were closed, want %d", n, babblers)
+	}
+	flood := m.told["flood"]
+	if flood["1046 ok"] == 0 || flood["1046 too_many_frames"] == 0 || flood["9004 slow_consumer"] > 0 {
+		m.h.t.Errorf("the flood was told %v, want some of its messages placed, and the others refused as too many", flood)
+	}
+}
+
+// counted checks that what was dropped and closed stands in the metrics, by its reason.
+func counted(t *testing.T, m metrics) {
+	t.Helper()
+	for _, c := range []struct {
+		name, label, value string
+		want               float64
+	}{
+		{"closed_total", "reason", "slow_consumer", sleepers},
+		{"dropped_total", "reason", "slow_consumer", sleepers},
+		{"closed_total", "reason", "login_timeout", 3 * babblers}, // half open, silent, before the login
+		{"refused_total", "code", "bad_length", 3 * babblers},
+		{"closed_total", "reason", "broken_frame", babblers},
+		{"closed_total", "reason", "refused_login", 3 * babblers},
+		{"refused_total", "code", "too_many_frames", 1},
+		{"refused_total", "code", "not_logged_in", babblers},
+		{"dropped_total", "reason", "ws_text", 100 * babblers},
+	} {
+		got := m.edge(c.name, c.label, c.value)
+		t.Logf("%s{%s=%q} %v", c.name, c.label, c.value, got)
+		if got < c.want {
+			t.Errorf("%s{%s=%q} is %v, want %v at least", c.name, c.label, c.value, got, c.want)
+		}
+	}
 }
