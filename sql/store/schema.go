@@ -113,7 +113,7 @@ func migrate(ctx context.Context, config *pgx.ConnConfig, log *slog.Logger) erro
 	}
 	results, err := provider.Up(ctx)
 	for _, r := range results {
-		log.InfoContext(ctx, "schema migrated", "version", r.Source.Version, "duration", r.Duration)
+		log.InfoContext(ctx, "schema migrated", "version", r.Source.Version, "duration", r.Duration.String())
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)

@@ -108,7 +108,7 @@ func (o *owner) takeOver(ctx context.Context) error {
 	o.startFilter(ctx)
 	o.in, err = o.cfg.Conn.ReadIngress(ctx, o.partition, o.rule.From())
 	o.log.DebugContext(ctx, "log folded", "blocks", blocks, "mark", mark.Revision, "tail", o.rule.Tail().Revision,
-		"position", o.rule.From(), "took", time.Since(started))
+		"position", o.rule.From(), "took", time.Since(started).String())
 	return err
 }
 
