@@ -36,7 +36,7 @@ Examples:
 }
 
 func (c auditVerifyCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	conn, err := openStreams(ctx, log, c.natsFlags.url(c.dataFlags))
+	conn, err := openStreams(ctx, log, c.natsFlags, c.dataFlags)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,8 @@ type auditReplayCmd struct {
 }
 
 func (auditReplayCmd) Help() string {
-	return `Prints what happened, in order, from the log alone.
+	return `Prints the messages and the refusals of a conversation, or of all conversations of a user, in the order of the log. It asks nothing but
+the log, and needs no Postgres.
 
 Examples:
 
@@ -85,7 +86,7 @@ func (c auditReplayCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer
 	if err != nil {
 		return err
 	}
-	conn, err := openStreams(ctx, log, c.url(c.dataFlags))
+	conn, err := openStreams(ctx, log, c.natsFlags, c.dataFlags)
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,8 @@ import (
 type devCmd struct {
 	clientFlags
 	Auth  string `default:"optional" enum:"optional,required" help:"optional: a login without a userSign is taken, one that comes is checked; required: a login needs a valid one."`
-	Admin string `default:"127.0.0.1:9090" placeholder:"ADDRESS" help:"Address of /healthz, /readyz, /metrics and /debug/pprof; port 0 picks a free one."`
-	HTTP  string `name:"http" default:"127.0.0.1:8000" placeholder:"ADDRESS" help:"Address of the HTTP API. Nothing answers there yet."`
+	Admin string `default:"127.0.0.1:9090" help:"Address of /healthz, /readyz, /metrics and /debug/pprof; port 0 picks a free one."`
+	HTTP  string `name:"http" default:"127.0.0.1:8000" help:"Address of the HTTP API. Nothing answers there yet."`
 
 	dataFlags
 	NATS     string `name:"nats" placeholder:"URL" help:"NATS server to use instead of one in this process."`

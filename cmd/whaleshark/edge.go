@@ -18,27 +18,27 @@ import (
 
 // limitFlags bound what one client may do.
 type limitFlags struct {
-	MaxIMEI          int           `name:"max-imei" default:"256" placeholder:"BYTES" help:"Longest imei."`
-	MaxBody          int           `default:"65536" placeholder:"BYTES" help:"Longest body of a frame."`
-	MaxUserID        int           `name:"max-user-id" default:"50" placeholder:"N" help:"Longest user id, in characters."`
-	MaxMessageID     int           `name:"max-message-id" default:"128" placeholder:"N" help:"Longest message id, in characters."`
+	MaxIMEI          int           `name:"max-imei" default:"256" help:"Longest imei, in bytes."`
+	MaxBody          int           `default:"65536" help:"Longest body of a frame, in bytes."`
+	MaxUserID        int           `name:"max-user-id" default:"50" help:"Longest user id, in characters."`
+	MaxMessageID     int           `name:"max-message-id" default:"128" help:"Longest message id, in characters."`
 	LoginTimeout     time.Duration `default:"10s" help:"From connecting to the login frame."`
 	Heartbeat        time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
 	RequestTimeout   time.Duration `default:"30s" help:"How long a request may wait to be judged."`
 	WriteTimeout     time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
 	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops; 0: at once."`
-	Rate             float64       `default:"1000" placeholder:"N" help:"Frames a second and connection."`
-	Burst            int           `default:"2000" placeholder:"N" help:"Frames at once."`
-	QueueFrames      int           `default:"1024" placeholder:"N" help:"How many frames may wait for a client."`
-	QueueBytes       int           `default:"1048576" placeholder:"BYTES" help:"How many bytes may wait for a client."`
+	Rate             float64       `default:"1000" help:"How many frames a connection may send in a second."`
+	Burst            int           `default:"2000" help:"How many of them at once."`
+	QueueFrames      int           `default:"1024" help:"How many frames may wait for a client."`
+	QueueBytes       int           `default:"1048576" help:"How many bytes may wait for a client."`
 	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login."`
 	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take at a login."`
 }
 
 // clientFlags say where clients connect, and how they prove who they are.
 type clientFlags struct {
-	TCP string `name:"tcp" default:"127.0.0.1:9001" placeholder:"ADDRESS" help:"Address for TCP clients; port 0 picks a free one."`
-	WS  string `name:"ws" default:"127.0.0.1:19001" placeholder:"ADDRESS" help:"Address for WebSocket clients, at /ws; port 0 picks a free one."`
+	TCP string `name:"tcp" default:"127.0.0.1:9001" help:"Address for TCP clients; port 0 picks a free one."`
+	WS  string `name:"ws" default:"127.0.0.1:19001" help:"Address for WebSocket clients, at /ws; port 0 picks a free one."`
 }
 
 // config fills an edge's config, where zero stands for a default.
@@ -121,7 +121,8 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, started fun
 	for {
 		reg := prometheus.NewRegistry()
 		metrics.registry.Store(reg)
-		cfg.Node, cfg.Log, cfg.Metrics = streams.NewNode(), p.log, reg
+		cfg.Node, cfg.Metrics = streams.NewNode(), reg
+		cfg.Log = p.log.With("role", streams.RoleEdge, "node", cfg.Node)
 		addrs, err := p.serveClientsOnce(ctx, cfg, started)
 		if !errors.Is(err, streams.ErrDeclaredDead) || ctx.Err() != nil {
 			return err

@@ -59,16 +59,16 @@ func natsFolder(data string) string     { return filepath.Join(data, "nats") }
 
 // adminFlags say where the admin server listens.
 type adminFlags struct {
-	Admin string `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Address of /healthz, /readyz, /metrics and /debug/pprof; port 0 picks a free one."`
+	Admin string `default:"127.0.0.1:0" help:"Address of /healthz, /readyz, /metrics and /debug/pprof; port 0 picks a free one."`
 }
 
 // layoutFlags say what the streams are like. They count when the streams are created; those that are there stay as they are.
 type layoutFlags struct {
 	Partitions   int   `default:"4" help:"Partitions of the log; fixed when the log is created."`
 	Replicas     int   `default:"1" help:"How many NATS servers keep each stream."`
-	IngressBytes int64 `default:"268435456" placeholder:"BYTES" help:"What may wait to be sequenced; beyond it requests are refused."`
-	PushBytes    int64 `default:"268435456" placeholder:"BYTES" help:"What may wait to be delivered."`
-	LogBytes     int64 `default:"0" placeholder:"BYTES" help:"How large the log may grow; 0: as large as NATS lets it."`
+	IngressBytes int64 `default:"268435456" help:"How many bytes may wait to be sequenced; beyond it requests are refused."`
+	PushBytes    int64 `default:"268435456" help:"How many bytes may wait to be delivered."`
+	LogBytes     int64 `default:"0" help:"How many bytes the log may hold; 0: as many as NATS lets it."`
 }
 
 func (f layoutFlags) layout() streams.Layout {
@@ -90,5 +90,5 @@ type sequenceFlags struct {
 
 // appFlags name a tenant.
 type appFlags struct {
-	App chat.AppID `default:"10001" placeholder:"ID" help:"App id."`
+	App chat.AppID `default:"10001" help:"App id."`
 }

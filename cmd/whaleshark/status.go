@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -37,7 +40,7 @@ Examples:
 }
 
 func (c statusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	conn, err := openStreams(ctx, log, c.url(c.dataFlags))
+	conn, err := openStreams(ctx, log, c.natsFlags, c.dataFlags)
 	if err != nil {
 		return err
 	}
@@ -65,8 +68,13 @@ func (c statusCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) err
 }
 
 // openStreams connects to the broker once, to look and no more.
-func openStreams(ctx context.Context, log *slog.Logger, url string) (*streams.Conn, error) {
-	if err := inspect(ctx, brokerAt{url: func() string { return url }}); err != nil {
+func openStreams(ctx context.Context, log *slog.Logger, f natsFlags, d dataFlags) (*streams.Conn, error) {
+	url := f.url(d)
+	err := inspect(ctx, brokerAt{url: func() string { return url }})
+	if _, runs := whoRuns(d.Data); errors.Is(err, nats.ErrNoServers) && f.NATS == "" && !runs {
+		return nil, fmt.Errorf("nothing runs on the data folder %s, and no --nats is given: %w", d.Data, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return streams.Connect(ctx, streams.Config{URL: url, Name: "whaleshark, a tool", LookOnly: true, Log: log})

@@ -26,7 +26,7 @@ const (
 type talkFlags struct {
 	As     string `required:"" placeholder:"USER" help:"Who logs in."`
 	Sign   string `help:"The userSign to log in with; see whaleshark sign."`
-	Server string `default:"tcp://127.0.0.1:9001" placeholder:"URL" help:"An edge: tcp://host:port or ws://host:port/ws."`
+	Server string `default:"tcp://127.0.0.1:9001" help:"An edge: tcp://host:port or ws://host:port/ws."`
 	IMEI   string `name:"imei" default:"cli" help:"The device's imei; a login replaces one of the same device."`
 	appFlags
 }
