@@ -2,6 +2,7 @@ package streams
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,4 +153,20 @@ func plainAck(b []byte) (uint64, bool) {
 	}
 	n, err := strconv.ParseUint(string(bytes.TrimSpace(rest)), 10, 64)
 	return n, err == nil
+}
+
+// publishWait publishes and waits for the acknowledgement.
+func (c *Conn) publishWait(ctx context.Context, m *nats.Msg) (uint64, error) {
+	type result struct {
+		seq uint64
+		err error
+	}
+	heard := make(chan result, 1)
+	c.pub.publish(m, func(seq uint64, err error) { heard <- result{seq, err} })
+	select {
+	case r := <-heard:
+		return r.seq, r.err
+	case <-ctx.Done():
+		return 0, fmt.Errorf("%w: %w", ErrUnknown, ctx.Err())
+	}
 }
