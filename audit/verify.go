@@ -3,6 +3,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -17,6 +18,7 @@ type Log interface {
 	Base() chat.Revision
 	Partitions() int
 	LastRevision(ctx context.Context) (chat.Revision, error)
+	Entry(ctx context.Context, rev chat.Revision) (streams.RawEntry, bool, error)
 	FollowWholeLog(ctx context.Context, after chat.Revision) (*streams.Reader[streams.RawEntry], error)
 }
 
@@ -38,7 +40,10 @@ type Fault struct { //nolint:errname // it is what a verification looks for, and
 
 // Error implements error.
 func (f *Fault) Error() string {
-	s := fmt.Sprintf("partition %d, revision %d", f.Partition, f.Revision)
+	s := fmt.Sprintf("revision %d", f.Revision)
+	if f.Partition >= 0 {
+		s = fmt.Sprintf("partition %d, %s", f.Partition, s)
+	}
 	if f.Conversation != (chat.Conversation{}) {
 		s += ", conversation " + f.Conversation.String()
 	}
@@ -76,7 +81,7 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 		return Report{}, err
 	}
 	v := &verifier{
-		base: log.Base(), rows: rows, marks: marks,
+		base: log.Base(), partitions: log.Partitions(), rows: rows, marks: marks,
 		tails:   make(map[chat.Partition]chat.Mark),
 		heads:   make(map[chat.Conversation]chat.Seq),
 		ids:     make(map[chat.ID]chat.Place),
@@ -98,26 +103,31 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 	return v.report, err
 }
 
-// walk calls f with every entry of the log up to last.
+// walk calls f with every entry of the log up to last. Revisions have no gap: one that does not come is on the broker's disk no more, or not
+// as the broker wrote it. The broker passes over such in silence; if it is the newest, nothing more would ever come.
 func walk(ctx context.Context, log Log, last chat.Revision, f func(streams.RawEntry) error) error {
 	if last == 0 {
 		return nil
+	}
+	if _, there, err := log.Entry(ctx, last); err != nil || !there {
+		return cmp.Or(err, missing(last))
 	}
 	r, err := log.FollowWholeLog(ctx, 0)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	for {
+	for next := chat.Revision(0); ; {
 		select {
 		case <-r.Ready():
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		for _, raw := range r.Take(windowBlocks) {
-			if raw.Revision > last {
-				return nil
+			if next != 0 && raw.Revision != next {
+				return missing(next)
 			}
+			next = raw.Revision + 1
 			if err := f(raw); err != nil {
 				return err
 			}
@@ -128,14 +138,19 @@ func walk(ctx context.Context, log Log, last chat.Revision, f func(streams.RawEn
 	}
 }
 
+func missing(rev chat.Revision) error {
+	return &Fault{Partition: -1, Revision: rev, What: "the broker does not give this revision"}
+}
+
 type verifier struct {
-	base   chat.Revision
-	rows   Rows
-	marks  map[chat.Partition]chat.Mark
-	tails  map[chat.Partition]chat.Mark
-	heads  map[chat.Conversation]chat.Seq
-	ids    map[chat.ID]chat.Place
-	report Report
+	base       chat.Revision
+	partitions int
+	rows       Rows
+	marks      map[chat.Partition]chat.Mark
+	tails      map[chat.Partition]chat.Mark
+	heads      map[chat.Conversation]chat.Seq
+	ids        map[chat.ID]chat.Place
+	report     Report
 
 	window  []expected // the messages of the blocks since the last comparison
 	blocks  int        // and how many blocks they are
@@ -157,7 +172,7 @@ func (v *verifier) block(ctx context.Context, raw streams.RawEntry) error {
 	tail := v.tails[raw.Partition]
 	block, err := chat.DecodeBlockAfter(raw.Data, tail.Hash)
 	if err != nil {
-		return fault("%v", err)
+		return v.garbled(raw, err)
 	}
 	switch {
 	case block.Partition != raw.Partition:
@@ -180,6 +195,20 @@ func (v *verifier) block(ctx context.Context, raw streams.RawEntry) error {
 		return v.compare(ctx, chat.PlaceOf(v.base, raw.Revision+1, 0))
 	}
 	return nil
+}
+
+// garbled names the message whose body is another, if the block can be read and has one; otherwise the whole block is at fault.
+func (v *verifier) garbled(raw streams.RawEntry, cause error) error {
+	if block, err := chat.DecodeBlock(raw.Data); err == nil {
+		for i := range block.Records {
+			r := &block.Records[i]
+			if r.Kind == chat.MessageRecord && !r.Erased && chat.DigestOf(r.Body, r.Extra) != r.Digest {
+				e := expected{raw.Partition, raw.Revision, chat.PlaceOf(v.base, raw.Revision, i), *r}
+				return e.fault("the body does not fit its digest")
+			}
+		}
+	}
+	return &Fault{Partition: raw.Partition, Revision: raw.Revision, What: cause.Error()}
 }
 
 func (v *verifier) record(raw streams.RawEntry, index int, r *chat.Record) error {
@@ -245,7 +274,8 @@ func (v *verifier) compare(ctx context.Context, end chat.Place) error {
 	}
 	for place, row := range have {
 		return &Fault{
-			Revision: place.Revision(v.base), Conversation: row.Record.Conversation, Place: place,
+			Partition: row.Record.Conversation.Partition(v.partitions), Revision: place.Revision(v.base),
+			Conversation: row.Record.Conversation, Place: place,
 			What: "postgres has a message that the log does not",
 		}
 	}
