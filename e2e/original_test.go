@@ -104,6 +104,7 @@ func dialRelic(t *testing.T, edge streams.Member, transport string) *relic {
 		for {
 			f, err := read()
 			if err != nil {
+				r.hangUp() // as clients do
 				return
 			}
 			r.frames <- f
@@ -281,10 +282,9 @@ func (r *relic) wantWaits(t *testing.T, id, receiver string, seq int) {
 		`{"fromId":%q,"toId":%q,"messageId":%q,"messageKey":KEY,"messageSequence":%d,"serverSend":true}`, receiver, r.user, id, seq))
 }
 
-// wantClosed checks that the server closes the connection and says nothing before, and hangs up, too.
+// wantClosed checks that the server closes the connection and says nothing before.
 func (r *relic) wantClosed(t *testing.T, why string) {
 	t.Helper()
-	defer r.hangUp()
 	select {
 	case f, open := <-r.frames:
 		if open {
