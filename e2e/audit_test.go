@@ -122,7 +122,8 @@ func TestAudit(t *testing.T) {
 		defer d.close()
 	}
 	talk(alice, "bob", "early", 60)
-	half := time.Now()
+	half := time.Now().Add(10 * time.Millisecond).Truncate(time.Millisecond) // a block's time is told in milliseconds
+	<-time.After(time.Until(half))
 	talk(bob, "alice", "late", 60)
 	talk(lld, "alice", "third", 60)
 	if _, err := alice.say(ctx, "10002", "refused", "we are not friends"); err == nil {

@@ -517,7 +517,7 @@ func TestCrowd(t *testing.T) {
 	h.eventually(20*time.Second, "the edge's memory is what it was", func() error {
 		h.collect(edge)
 		now := h.metrics(edge).resident()
-		if now > before.resident()*11/10+4<<20 {
+		if now > before.resident()*11/10+2<<20 {
 			return fmt.Errorf("it holds %s, and before %s", mib(now), mib(before.resident()))
 		}
 		t.Logf("afterwards the edge holds %s", mib(now))
