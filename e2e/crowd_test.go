@@ -502,8 +502,10 @@ func TestCrowd(t *testing.T) {
 	for _, c := range m.conns {
 		_ = c.Close()
 	}
-	if now, then := quantile(storm.delivery, 0.99), quantile(calm.delivery, 0.99); now > time.Second+10*then {
-		t.Errorf("in the storm 1 of 100 messages takes more than %v to be delivered, in the calm %v", now, then)
+	for q, bound := range map[float64]time.Duration{0.5: 750 * time.Millisecond, 0.99: 3 * time.Second} { // a machine may be busy
+		if now, then := quantile(storm.delivery, q), quantile(calm.delivery, q); now > bound+10*then {
+			t.Errorf("in the storm %v of the messages take up to %v to be delivered, in the calm %v", q, now, then)
+		}
 	}
 	h.eventually(15*time.Second, "the bad ones are gone", func() error {
 		if n := h.metrics(edge)["whaleshark_edge_connections"]; n != townspeople {
