@@ -72,11 +72,12 @@ const windowBlocks = 256
 // Progress may be nil.
 func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total chat.Revision)) (Report, error) {
 	started := time.Now()
-	last, err := log.LastRevision(ctx)
+	// The marks first: whatever they cover is in the log that is looked at after that.
+	marks, err := rows.Marks(ctx)
 	if err != nil {
 		return Report{}, err
 	}
-	marks, err := rows.Marks(ctx)
+	last, err := log.LastRevision(ctx)
 	if err != nil {
 		return Report{}, err
 	}
@@ -263,7 +264,11 @@ func (v *verifier) compare(ctx context.Context, end chat.Place) error {
 		switch {
 		case ok:
 			v.report.Rows++
-			if what := differs(&e.record, &row.Record); what != "" {
+			what := differs(&e.record, &row.Record)
+			if row.ID != e.record.ID() {
+				what = "identity"
+			}
+			if what != "" {
 				return e.fault("postgres has another %s", what)
 			}
 		case aside[e.place]:

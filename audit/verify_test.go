@@ -69,7 +69,7 @@ func write(t *testing.T, c *streams.Conn, change func(n int, data []byte) []byte
 			t.Fatal(err)
 		}
 		for i, record := range b.Records {
-			r.messages = append(r.messages, store.Message{Place: chat.PlaceOf(c.Base(), tail.Revision, i), Record: record})
+			r.messages = append(r.messages, store.Message{Place: chat.PlaceOf(c.Base(), tail.Revision, i), ID: record.ID(), Record: record})
 		}
 	}
 	r.marks[p] = tail

@@ -45,9 +45,8 @@ type Checkpoint struct {
 
 // Limits of a block.
 const (
-	blockVersion   = 1
-	maxBlockBytes  = 256 << 10
-	maxRecordBytes = 2 << 10 // what a record needs beside its body and extra, at most
+	blockVersion  = 1
+	maxBlockBytes = 256 << 10
 )
 
 var errChain = errors.New("the block's hash does not follow from the block before it")

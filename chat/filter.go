@@ -2,7 +2,7 @@ package chat
 
 import "encoding/binary"
 
-// Filter is a Bloom filter of message identities: "no" is certain, "perhaps" is wrong about once in a thousand times.
+// Filter is a Bloom filter of message identities: "no" is certain, "perhaps" is wrong about once in a thousand times a layer.
 // It grows by layers, each twice the one before, so that nobody has to know beforehand how many identities there will be.
 // An identity is already a cryptographic hash: its first 8 bytes are all that the filter looks at.
 type Filter struct {
@@ -25,6 +25,9 @@ func (id ID) Prefix() uint64 { return binary.BigEndian.Uint64(id[:8]) }
 
 // Add puts the identity with this prefix in.
 func (f *Filter) Add(prefix uint64) {
+	if f.Has(prefix) {
+		return
+	}
 	n := len(f.layers)
 	if n == 0 || f.layers[n-1].free == 0 {
 		size := filterFirst << n

@@ -119,6 +119,9 @@ func (s *Sequencer) Anchor(e Entry) {
 	s.passed(e.Block.Checkpoint)
 }
 
+// Resume takes in a checkpoint of a block before the anchor, when the anchor's is of another life.
+func (s *Sequencer) Resume(cp Checkpoint) { s.passed(cp) }
+
 // Fold takes in the next block of the log, whoever made it. Requests that it has handled are dropped.
 // An error means that the log is broken; the sequencer must not be used after it.
 func (s *Sequencer) Fold(e Entry, now time.Time) error {
@@ -244,7 +247,8 @@ func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	s.ask.answered(asked)
 	s.know.learn(asked, found, now)
 	for _, c := range asked.Heads {
-		if _, ok := s.heads[c]; !ok { // a block may have come since; it knows better
+		// A block may have come since, which knows better; and what it knew may have been forgotten again if the answer took long.
+		if _, ok := s.heads[c]; !ok && now.Sub(at) < minIDWindow {
 			s.heads[c] = head{found.Heads[c], 0, now}
 		}
 	}

@@ -116,8 +116,7 @@ type blockBuilder struct {
 }
 
 func (b *blockBuilder) full(p *pending) bool {
-	size := len(p.q.Body) + len(p.q.Extra) + maxRecordBytes
-	return len(b.records) >= b.s.cfg.BlockRecords || (b.bytes > 0 && b.bytes+size > b.s.cfg.BlockBytes)
+	return len(b.records) >= b.s.cfg.BlockRecords || (b.bytes > 0 && b.bytes+p.bytes() > b.s.cfg.BlockBytes)
 }
 
 // take judges one request, and reports whether it need not wait any longer.
@@ -183,7 +182,14 @@ func (b *blockBuilder) refuse(p *pending, code Code) {
 func (b *blockBuilder) add(p *pending, r Record) {
 	b.records = append(b.records, r)
 	b.taken = append(b.taken, p)
-	b.bytes += len(r.Body) + len(r.Extra) + maxRecordBytes
+	b.bytes += p.bytes()
+}
+
+// bytes returns how much of a block the request takes at most.
+func (p *pending) bytes() int {
+	const fixed = 96 // kind, lengths, numbers, digest
+	c, q := &p.q.Conversation, p.q
+	return fixed + len(c.A) + len(c.B) + len(q.Sender.User) + len(q.Sender.IMEI) + len(q.MessageID) + len(q.Body) + len(q.Extra)
 }
 
 func repeatOf(q *Request, s Stored) Signal {

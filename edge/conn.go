@@ -19,7 +19,8 @@ type conn struct {
 	id        chat.SessionID
 	link      *link
 	transport transport
-	opened    int64 // Unix milliseconds
+	opened    int64  // Unix milliseconds
+	leave     func() // ends the session; again, it does nothing: see depart
 
 	// For anyone; each looks after itself.
 	out      queue
@@ -51,7 +52,8 @@ func (c *conn) run(ctx context.Context) {
 	_ = c.link.Close() // a writer that is stuck ends with it
 	c.writers.Wait()
 	c.transport.close()
-	c.leave(ctx)
+	c.leave()
+	c.edge.sessions.remove(c)
 }
 
 // read takes frames until the connection ends, and then reads on until the other side is gone.
@@ -161,6 +163,7 @@ func (c *conn) write() {
 		if batch, end = c.out.take(batch); batch == nil {
 			if end != nil {
 				c.transport.goodbye(end)
+				c.leave() // now, not when the other side is gone: nothing is delivered to a session that is ending
 			}
 			return
 		}
@@ -184,8 +187,8 @@ func (c *conn) end(e ending) {
 	c.edge.metrics.drop(e.reason, dropped)
 }
 
-// leave takes the session out of the table and its route out of the streams.
-func (c *conn) leave(ctx context.Context) {
+// depart takes the session out of the table and its route out of the streams.
+func (c *conn) depart(ctx context.Context) {
 	if !c.edge.sessions.leave(c) {
 		return
 	}

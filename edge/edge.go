@@ -199,6 +199,7 @@ func (e *Edge) serve(ctx context.Context, kind string, l *link, t transport) {
 		out:       queue{maxFrames: e.cfg.QueueFrames, maxBytes: e.cfg.QueueBytes},
 		session:   newSession(&e.cfg),
 	}
+	c.leave = func() { c.depart(ctx) }
 	if !e.sessions.add(c, func() { e.running.Go(func() { c.run(ctx) }) }) {
 		_ = l.Close()
 		t.close()

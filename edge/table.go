@@ -57,17 +57,23 @@ func (t *table) enter(c *conn, r chat.Route) (older *conn, newest bool) {
 	return older, true
 }
 
-// leave takes a connection out and reports whether it was a session.
+// leave takes a session out, and reports whether there was one.
 func (t *table) leave(c *conn) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.conns, c)
 	_, entered := t.sessions[c.id]
 	delete(t.sessions, c.id)
 	if t.devices[c.route.Device] == c {
 		delete(t.devices, c.route.Device)
 	}
 	return entered
+}
+
+// remove forgets a connection that is gone.
+func (t *table) remove(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c)
 }
 
 // epoch returns the epoch of the device's session here; 0 if it has none.

@@ -60,7 +60,6 @@ func Connect(ctx context.Context, cfg Config) (*Conn, error) {
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(2 * time.Second),
 		nats.MaxPingsOutstanding(2),
-		nats.DisconnectErrHandler(c.disconnected),
 		nats.ReconnectHandler(c.reconnected),
 		nats.ErrorHandler(c.asyncError),
 	}
@@ -87,6 +86,7 @@ func (c *Conn) open(ctx context.Context) error {
 	if c.pub, err = newPublisher(c.nc); err != nil {
 		return err
 	}
+	c.nc.SetDisconnectErrHandler(c.disconnected)
 	g, err := c.readGeneration(ctx, nil)
 	if err != nil {
 		return err
@@ -135,9 +135,7 @@ func (c *Conn) disconnected(_ *nats.Conn, err error) {
 	if err != nil {
 		c.log.Warn("nats connection lost", "cause", err)
 	}
-	if c.pub != nil {
-		c.pub.fail(time.Time{}, true)
-	}
+	c.pub.fail(time.Time{}, true)
 }
 
 func (c *Conn) reconnected(nc *nats.Conn) {

@@ -144,13 +144,14 @@ func (c *Conn) PurgeIngress(ctx context.Context, life chat.Life, upTo chat.Posit
 	var purged struct {
 		Purged uint64 `json:"purged"`
 	}
-	if err := c.api(ctx, "STREAM.PURGE."+m.name, map[string]any{"seq": uint64(upTo) + 1}, &purged); err != nil {
-		return fmt.Errorf("purge the ingress: %w", err)
-	}
-	if !moved {
-		if _, err := c.publishWait(ctx, lifeMessage(m, e.Data, 0)); err != nil {
-			return fmt.Errorf("purge the ingress: keep its life: %w", err)
+	err = c.api(ctx, "STREAM.PURGE."+m.name, map[string]any{"seq": uint64(upTo) + 1}, &purged)
+	if !moved { // whatever became of the purge: it may have been carried out
+		if _, again := c.publishWait(ctx, lifeMessage(m, e.Data, 0)); again != nil && !errors.Is(again, ErrConflict) {
+			err = errors.Join(err, fmt.Errorf("keep its life: %w", again))
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("purge the ingress: %w", err)
 	}
 	return nil
 }

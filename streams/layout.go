@@ -55,7 +55,9 @@ const (
 	metaPartitions = "whaleshark-partitions"
 	metaBase       = "whaleshark-base"
 
-	pushMaxAge = 10 * time.Second // an edge that has not read for so long is not there any more
+	pushMaxAge      = 10 * time.Second // an edge that has not read for so long is not there any more
+	ingressMaxAge   = 5 * time.Minute  // far beyond any request's deadline: a partition that nobody can own does not fill it for all
+	memberMarkerTTL = 10 * time.Second // how long the mark of an expired member stays for watchers to see
 )
 
 // memoryStream is a stream whose content ends with its broker, and the subject of the entry that carries its life.
@@ -86,6 +88,7 @@ func (l Layout) streamConfigs() []jetstream.StreamConfig {
 		{
 			Name: streamIngress, Subjects: []string{"in.>"}, Description: "requests on their way into the log",
 			Storage: memory, Discard: jetstream.DiscardNew, MaxBytes: l.IngressBytes, Replicas: l.Replicas,
+			MaxAge: ingressMaxAge, AllowMsgTTL: true,
 		},
 		{
 			Name: streamPush, Subjects: []string{"push.>"}, Description: "frames on their way to the edges",
@@ -101,6 +104,7 @@ func (l Layout) streamConfigs() []jetstream.StreamConfig {
 			Name: streamMembers, Subjects: []string{memberPrefix + ">"}, Description: "who is there",
 			Storage: memory, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, AllowRollup: true, AllowMsgTTL: true,
 			MaxBytes: -1, Replicas: l.Replicas,
+			SubjectDeleteMarkerTTL: memberMarkerTTL, // without it a key expires in silence
 		},
 	}
 }

@@ -14,9 +14,12 @@ import (
 	"github.com/whaleshark-im/whaleshark/chat"
 )
 
-// Generation is a time in which no memory stream has lost its content.
+// Generation is a time in which no memory stream has lost its content and the connection has held. A connection that comes back begins a
+// new one even if the lives are the same: what readers got in between is void, and they begin again where they know they were.
 type Generation struct {
 	Ingress, Push, Route, Members chat.Life
+
+	reconnects uint64 // how many there were when it began
 
 	ctx    context.Context //nolint:containedctx // it is the generation: it ends when a life does
 	cancel context.CancelFunc
@@ -45,6 +48,12 @@ func (c *Conn) Run(ctx context.Context, what string, f func(ctx context.Context,
 	}
 }
 
+// present reports whether a generation is the present one, the connection included: after a reconnect the broker may be another, and a
+// consumer goes on at its old position whatever lies there now.
+func (c *Conn) present(g *Generation) bool {
+	return c.gen.Load() == g && c.nc.Stats().Reconnects == g.reconnects
+}
+
 // watchLives looks at the lives once a second and after each reconnect.
 func (c *Conn) watchLives(ctx context.Context) {
 	tick := time.NewTicker(time.Second)
@@ -63,7 +72,7 @@ func (c *Conn) watchLives(ctx context.Context) {
 			continue
 		}
 		if g != old {
-			c.log.WarnContext(ctx, "a memory stream has begun a new life", "ingress", g.Ingress != old.Ingress,
+			c.log.WarnContext(ctx, "beginning anew; new lives of memory streams", "ingress", g.Ingress != old.Ingress,
 				"push", g.Push != old.Push, "route", g.Route != old.Route, "members", g.Members != old.Members)
 			c.gen.Store(g)
 			old.cancel()
@@ -71,11 +80,12 @@ func (c *Conn) watchLives(ctx context.Context) {
 	}
 }
 
-// readGeneration returns old if no life has ended. Missing streams are created, and missing lives begun; one who only looks takes them
+// readGeneration returns old if no life has ended and the connection has held. Missing streams are created, and missing lives begun; one who only looks takes them
 // for 0.
 func (c *Conn) readGeneration(ctx context.Context, old *Generation) (*Generation, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*requestPatience)
 	defer cancel()
+	reconnects := c.nc.Stats().Reconnects // before the lives are read: they are at least as new
 	var lives [len(memoryStreams)]chat.Life
 	for i, m := range memoryStreams {
 		life, err := c.readLife(ctx, m)
@@ -88,15 +98,16 @@ func (c *Conn) readGeneration(ctx context.Context, old *Generation) (*Generation
 			}
 		}
 		if errors.Is(err, errNoEntry) {
-			life, err = c.beginLife(ctx, m, old != nil)
+			life, err = c.beginLife(ctx, m)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("life of stream %s: %w", m.name, err)
 		}
 		lives[i] = life
 	}
-	g := &Generation{Ingress: lives[0], Push: lives[1], Route: lives[2], Members: lives[3]}
-	if old != nil && old.Ingress == g.Ingress && old.Push == g.Push && old.Route == g.Route && old.Members == g.Members {
+	g := &Generation{Ingress: lives[0], Push: lives[1], Route: lives[2], Members: lives[3], reconnects: reconnects}
+	if old != nil && old.reconnects == reconnects &&
+		old.Ingress == g.Ingress && old.Push == g.Push && old.Route == g.Route && old.Members == g.Members {
 		return old, nil
 	}
 	g.ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -113,9 +124,9 @@ func (c *Conn) readLife(ctx context.Context, m memoryStream) (chat.Life, error) 
 }
 
 // beginLife writes a new life, unless somebody else is faster. The entry of a living stream is away for a moment now and then
-// (see purgeIngress), so a process that knew one looks twice.
-func (c *Conn) beginLife(ctx context.Context, m memoryStream, knewOne bool) (chat.Life, error) {
-	if knewOne {
+// (see PurgeIngress), so one that is not empty is looked at again first.
+func (c *Conn) beginLife(ctx context.Context, m memoryStream) (chat.Life, error) {
+	if _, err := c.getMessage(ctx, m.name, map[string]any{"last_by_subj": ">"}); err == nil {
 		for range 3 {
 			select {
 			case <-time.After(50 * time.Millisecond):
@@ -138,7 +149,7 @@ func (c *Conn) beginLife(ctx context.Context, m memoryStream, knewOne bool) (cha
 func lifeMessage(m memoryStream, life []byte, last uint64) *nats.Msg {
 	msg := &nats.Msg{Subject: m.lifeSubject, Header: nats.Header{}, Data: life}
 	msg.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(last, 10))
-	if m.name == streamPush {
+	if m.name == streamPush || m.name == streamIngress {
 		msg.Header.Set(jetstream.MsgTTLHeader, "never")
 	}
 	return msg

@@ -97,10 +97,10 @@ type Members struct {
 	mu      sync.Mutex
 	now     time.Time
 	known   map[string]*memberState
-	dead    map[chat.NodeID]bool // edges that were there and are not any more
-	changed chan struct{}        // closed when something other than a vector or a beat has changed
-	ready   chan struct{}        // closed when all that was there is in
-	applied progress             // the sequence up to which the bucket has been taken in
+	strange map[chat.NodeID]time.Time // edges that were asked about and are not there, since when
+	changed chan struct{}             // closed when something other than a vector or a beat has changed
+	ready   chan struct{}             // closed when all that was there is in
+	applied progress                  // the sequence up to which the bucket has been taken in
 }
 
 type memberState struct {
@@ -129,7 +129,7 @@ func (c *Conn) WatchMembers(ctx context.Context) (*Members, error) {
 		c:       c,
 		applied: newProgress(),
 		known:   make(map[string]*memberState),
-		dead:    make(map[chat.NodeID]bool),
+		strange: make(map[chat.NodeID]time.Time),
 		changed: make(chan struct{}),
 		ready:   make(chan struct{}),
 	}
@@ -217,7 +217,7 @@ func (w *Members) apply(changes []memberChange) bool {
 		}
 	}
 	for key, m := range w.known {
-		// An edge is dead only when the broker says so: its routes go with it, and it must learn of that (see ServeEdge).
+		// An edge is dead only when the broker says so: its routes go with it, and it must learn of that (see Station.Serve).
 		if m.Role != RoleEdge && w.now.Sub(m.heard) > workerGone {
 			w.remove(key, m)
 			changed = true
@@ -229,7 +229,7 @@ func (w *Members) apply(changes []memberChange) bool {
 func (w *Members) remove(key string, m *memberState) {
 	delete(w.known, key)
 	if m.Role == RoleEdge {
-		w.dead[m.Node] = true
+		w.strange[m.Node] = time.Time{} // it was there: it is dead at once
 	}
 }
 
@@ -286,13 +286,29 @@ func (w *Members) Vector(ctx context.Context, role Role, node chat.NodeID, p cha
 	return v, ok, nil
 }
 
-// Dead reports whether an edge was there and is not any more. One that nobody has heard of is not dead: its first word may be on its
-// way.
+// strangerDead is how long an edge that nobody has heard of may have routes: its first word may be on its way.
+const strangerDead = 2 * memberTTL
+
+// Dead reports whether an edge is not there any more: its key has expired, or it was asked about for a while and never heard of.
 func (w *Members) Dead(edge chat.NodeID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.dead[edge]
+	if w.known[string(RoleEdge)+"."+string(edge)] != nil {
+		delete(w.strange, edge)
+		return false
+	}
+	since, asked := w.strange[edge]
+	if !asked {
+		if len(w.strange) > strangerLimit {
+			clear(w.strange)
+		}
+		w.strange[edge] = w.now
+		return false
+	}
+	return w.now.Sub(since) > strangerDead
 }
+
+const strangerLimit = 10_000
 
 // Owner returns who owns a partition in a role: of the active members the one that rendezvous hashing puts first, passing over those
 // whose loop for this partition hangs. False if there is nobody.

@@ -106,7 +106,8 @@ const (
 	logInbox    = 256
 )
 
-// read opens an ordered consumer whose reader holds limit messages. What decode does not want (false) is passed over.
+// read opens an ordered consumer of the present generation: nothing comes after its end. The reader holds limit messages. What decode does
+// not want (false) is passed over.
 func read[T any](
 	ctx context.Context, c *Conn, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
 ) (*Reader[T], error) {
@@ -118,7 +119,11 @@ func read[T any](
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	r := &Reader[T]{in: newInbox[T](limit)}
+	g := c.gen.Load()
 	r.cc, err = consumer.Consume(func(m jetstream.Msg) {
+		if !c.present(g) {
+			return
+		}
 		if x, ok := decode(m); ok {
 			r.in.put(x)
 		}

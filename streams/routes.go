@@ -219,19 +219,24 @@ func (w *Routes) Count() int {
 	return n
 }
 
-// RemoveOf removes all routes of an edge that is dead.
-func (w *Routes) RemoveOf(ctx context.Context, edge chat.NodeID) error {
+// OfEdge returns the routes of an edge.
+func (w *Routes) OfEdge(edge chat.NodeID) []chat.Route {
 	w.mu.Lock()
-	var dead []chat.Route
+	defer w.mu.Unlock()
+	var of []chat.Route
 	for _, routes := range w.users {
 		for _, r := range routes {
 			if r.Edge == edge {
-				dead = append(dead, r)
+				of = append(of, r)
 			}
 		}
 	}
-	w.mu.Unlock()
-	for _, r := range dead {
+	return of
+}
+
+// RemoveOf removes all routes of an edge that is dead.
+func (w *Routes) RemoveOf(ctx context.Context, edge chat.NodeID) error {
+	for _, r := range w.OfEdge(edge) {
 		if err := w.c.DropRoute(ctx, r); err != nil {
 			return err
 		}
@@ -310,7 +315,7 @@ func (c *Conn) lastSequence(ctx context.Context, stream string) (uint64, error) 
 	return 0, errNoEntry
 }
 
-// newestEntry looks for the newest entry that is still there, subject by subject.
+// newestEntry looks for the newest entry that is still there, which costs the broker a look at every subject.
 func (c *Conn) newestEntry(ctx context.Context, stream string) (uint64, error) {
 	e, err := c.getMessage(ctx, stream, map[string]any{"last_by_subj": "$KV.>"})
 	if err != nil {

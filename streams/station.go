@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -166,15 +167,17 @@ func (v *visit) serve(ctx context.Context) error {
 		return err
 	}
 	v.s.members.Store(members)
+	// The routes first: whoever hears of the edge serves its sessions from the edge's number on, and must see them all.
+	if err := v.writeRoutes(ctx); err != nil {
+		return err
+	}
 	if err := v.announce(ctx); err != nil {
 		return err
 	}
 	v.s.announcedIn = v.g.Members
-	if err := v.writeRoutes(ctx); err != nil {
-		return err
-	}
 	v.s.announced.Store(true)
-	return v.loop(ctx, pushes)
+	defer v.s.announced.Store(false)
+	return v.loop(ctx, pushes, routes)
 }
 
 // writeRoutes writes the routes of all sessions again. A session that ended meanwhile has removed its route, perhaps before it was
@@ -200,22 +203,26 @@ func (v *visit) writeRoutes(ctx context.Context) error {
 	return nil
 }
 
-func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed]) error {
+func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes) error {
 	tick := time.NewTicker(memberRefresh)
 	defer tick.Stop()
+	clean := time.NewTicker(ghostsEvery)
+	defer clean.Stop()
+	var cleaning sync.WaitGroup
+	defer cleaning.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-pushes.Ready():
 			for _, p := range pushes.Take(readerInbox) {
-				v.s.read = p.Sequence
-				if p.Push == nil {
-					v.s.heard = time.Now()
-				} else {
+				v.s.read, v.s.heard = p.Sequence, time.Now()
+				if p.Push != nil {
 					v.e.Deliver(p.Push)
 				}
 			}
+		case <-clean.C:
+			cleaning.Go(func() { v.dropGhosts(ctx, routes) })
 		case <-tick.C:
 			if err := v.s.c.TickPush(v.s.node); err != nil {
 				v.s.c.log.DebugContext(ctx, "no tick", "cause", err)
@@ -225,6 +232,25 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed]) error {
 			}
 			if err := v.refresh(ctx); err != nil {
 				return err
+			}
+		}
+	}
+}
+
+// ghostsEvery is how often routes are looked for whose removal was lost.
+const ghostsEvery = 10 * time.Second
+
+// dropGhosts removes the edge's routes whose sessions have ended: a removal is lost when the broker is away at that moment.
+func (v *visit) dropGhosts(ctx context.Context, routes *Routes) {
+	written := routes.OfEdge(v.s.node) // before the sessions are looked at: a session is there before its route is
+	there := make(map[chat.SessionID]bool)
+	for _, r := range v.e.Routes() {
+		there[r.Session] = true
+	}
+	for _, r := range written {
+		if !there[r.Session] {
+			if err := v.s.c.DropRoute(ctx, r); err != nil {
+				return
 			}
 		}
 	}

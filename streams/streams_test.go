@@ -448,3 +448,61 @@ func TestAnEdgeIsDeadWhenTheOthersSaySo(t *testing.T) {
 		t.Error("the others do not take it for dead")
 	}
 }
+
+// TestAKilledEdgeIsDead cuts an edge off, as a kill does: its key expires, and the others see it and its routes as gone.
+func TestAKilledEdgeIsDead(t *testing.T) {
+	server := streamstest.Server(t)
+	c, doomed := streamstest.Connect(t, server, streams.Layout{}), streamstest.Connect(t, server, streams.Layout{})
+	members, err := c.WatchMembers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	startWorker(t, c) // somebody goes on, and with him the clock by which members are judged
+	node := streams.NewNode()
+	e := &patron{routes: []chat.Route{{Device: chat.Device{App: 1, User: "a"}, Edge: node, Session: 1}}}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = doomed.NewStation(node, nil).Serve(ctx, e)
+	}()
+	eventually(t, "the edge is announced", func() error {
+		if len(members.Of(streams.RoleEdge)) != 1 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	if members.Dead(node) {
+		t.Error("an edge that is there is taken for dead")
+	}
+	doomed.NATS().Close()
+	cut := time.Now()
+	eventually(t, "the edge is dead", func() error {
+		if !members.Dead(node) || len(members.Of(streams.RoleEdge)) != 0 {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	t.Logf("dead after %v", time.Since(cut).Round(time.Millisecond))
+	cancel()
+	<-ended
+}
+
+// TestAnEdgeThatNobodyKnowsDiesToo asks about an edge that has routes and was never heard of.
+func TestAnEdgeThatNobodyKnowsDiesToo(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	members, err := c.WatchMembers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	startWorker(t, c)
+	if members.Dead("unknown") {
+		t.Error("an edge whose first word may be on its way is taken for dead")
+	}
+	eventually(t, "the unknown edge is dead", func() error {
+		if !members.Dead("unknown") {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+}

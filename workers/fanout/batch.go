@@ -169,33 +169,40 @@ func (b *batch) repeat(s *chat.Signal, receiver *chat.Device) {
 
 // receipts remembers which of the newest messages a receiver's device has. Forgetting one costs no more than a push that a client drops.
 type receipts struct {
-	seen map[chat.Place]chat.Device
-	ring []chat.Place
+	seen map[messageAt]chat.Device
+	ring []messageAt
 	next int
+}
+
+// messageAt names a message by what the server knows of a receipt: its conversation and seq. A place is the client's word alone.
+type messageAt struct {
+	conversation chat.Conversation
+	seq          chat.Seq
 }
 
 const receiptLimit = 1 << 14
 
 func newReceipts() *receipts {
-	return &receipts{seen: make(map[chat.Place]chat.Device), ring: make([]chat.Place, receiptLimit)}
+	return &receipts{seen: make(map[messageAt]chat.Device), ring: make([]messageAt, receiptLimit)}
 }
 
-func (r *receipts) add(place chat.Place, by chat.Device) {
-	if place == 0 {
-		return // clients of the original's time do not always tell it
-	}
-	if _, known := r.seen[place]; !known {
+// add remembers the receipt of a member of the conversation.
+func (r *receipts) add(s *chat.Signal) {
+	m := messageAt{s.Conversation, s.Seq}
+	if _, known := r.seen[m]; !known {
 		delete(r.seen, r.ring[r.next])
-		r.ring[r.next] = place
+		r.ring[r.next] = m
 		r.next = (r.next + 1) % receiptLimit
 	}
-	r.seen[place] = by
+	r.seen[m] = s.From
 }
 
-// by returns a device that has the message at place; nil if none is known.
-func (r *receipts) by(place chat.Place) *chat.Device {
-	if d, ok := r.seen[place]; ok {
-		return &d
+// of returns a device of the receiver that has the message which was sent again; nil if none is known.
+func (r *receipts) of(repeat *chat.Signal) *chat.Device {
+	d, ok := r.seen[messageAt{repeat.Conversation, repeat.Seq}]
+	receiver, _ := repeat.Conversation.Peer(repeat.From.User)
+	if !ok || d.User != receiver || d == repeat.From {
+		return nil
 	}
-	return nil
+	return &d
 }

@@ -142,19 +142,36 @@ func TestHowARepeatIsAnswered(t *testing.T) {
 	}
 }
 
+func receipt(by chat.Device, seq chat.Seq) *chat.Signal {
+	return &chat.Signal{Kind: chat.Received, Conversation: chat.PairOf(1, "alice", "bob"), From: by, Seq: seq}
+}
+
 func TestReceiptsAreForgottenInTheirOrder(t *testing.T) {
 	r := newReceipts()
-	for i := range chat.Place(receiptLimit + 10) {
-		r.add(i+1, device("bob", "1"))
-		r.add(i+1, device("bob", "2"))
+	for i := range chat.Seq(receiptLimit + 10) {
+		r.add(receipt(device("bob", "1"), i+1))
+		r.add(receipt(device("bob", "2"), i+1))
 	}
-	if r.by(10) != nil {
+	repeated := func(seq chat.Seq) *chat.Device { return r.of(receipt(device("alice", "1"), seq)) }
+	if repeated(10) != nil {
 		t.Error("the oldest receipts are remembered")
 	}
-	if d := r.by(11); d == nil || d.IMEI != "2" {
-		t.Errorf("the receipt of place 11 is %v", d)
+	if d := repeated(11); d == nil || d.IMEI != "2" {
+		t.Errorf("the receipt of seq 11 is of %v", d)
 	}
 	if n := len(r.seen); n != receiptLimit {
 		t.Errorf("%d receipts are remembered, want %d", n, receiptLimit)
+	}
+}
+
+// TestNobodyAcknowledgesForTheReceiver gives receipts that somebody else has sent.
+func TestNobodyAcknowledgesForTheReceiver(t *testing.T) {
+	r := newReceipts()
+	r.add(receipt(device("alice", "2"), 1)) // the sender, of the own message
+	other := receipt(device("bob", "1"), 1)
+	other.Conversation, other.Place = chat.PairOf(2, "alice", "bob"), 9 // another app, with the place of the message
+	r.add(other)
+	if d := r.of(receipt(device("alice", "1"), 1)); d != nil {
+		t.Errorf("%v has acknowledged in bob's stead", d)
 	}
 }

@@ -7,6 +7,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -77,7 +78,6 @@ func own(
 	if o.revision, err = o.start(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
-	o.began = o.revision
 	o.post.Report(uint64(o.revision))
 	if o.signals, err = cfg.Conn.ReadSignals(p, cfg.Metrics.signalsDropped.Inc); err != nil {
 		return err
@@ -86,7 +86,7 @@ func own(
 	if o.in, err = cfg.Conn.FollowLog(ctx, p, o.revision); err != nil {
 		return err
 	}
-	defer o.in.Close()
+	defer func() { o.in.Close() }()
 	o.log.DebugContext(ctx, "reading the log", "after", o.revision)
 	return o.loop(ctx)
 }
@@ -122,6 +122,9 @@ func (o *owner) loop(ctx context.Context) error {
 		case <-tick.C:
 			o.post.Beat()
 			err = o.everySoOften(ctx)
+		}
+		if errors.Is(err, errBehind) {
+			err = o.rewind(ctx)
 		}
 		if err != nil {
 			return err

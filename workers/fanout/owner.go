@@ -31,7 +31,6 @@ type owner struct {
 
 	in       *streams.Reader[streams.RawEntry]
 	signals  *streams.Signals
-	began    chat.Revision                 // what this owner reads after
 	revision chat.Revision                 // what was handed out up to
 	served   map[chat.NodeID]chat.Revision // what each edge was told that it is served up to
 	heads    map[chat.Conversation]chat.Seq
@@ -41,6 +40,8 @@ type owner struct {
 	waiting int                                  // how many they are
 	asking  bool
 	answers chan headsAnswer
+
+	removing sync.Mutex // held while routes of dead edges are removed
 }
 
 // entries hands out a batch of blocks.
@@ -56,17 +57,21 @@ func (o *owner) entries(ctx context.Context, raw []streams.RawEntry) error {
 		return err
 	}
 	out := o.newBatch()
+	before := o.revision
 	for _, r := range raw {
 		block, err := chat.DecodeBlock(r.Data)
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", r.Revision, err)
+		}
+		if block.Prev > o.revision {
+			return fmt.Errorf("revision %d follows %d, and %d was read last", r.Revision, block.Prev, o.revision)
 		}
 		for i := range block.Records {
 			o.record(out, r.Revision, i, &block.Records[i])
 		}
 		o.revision = r.Revision
 	}
-	if err := o.send(ctx, out, o.revision); err != nil {
+	if err := o.send(ctx, out, before, o.revision); err != nil {
 		return err
 	}
 	o.post.Report(uint64(o.revision))
@@ -110,11 +115,11 @@ func (o *owner) handleSignals(ctx context.Context, signals []*chat.Signal) error
 		case chat.Received:
 			o.receipt(out, s)
 		case chat.Repeat:
-			out.repeat(s, o.received.by(s.Place))
+			out.repeat(s, o.received.of(s))
 		}
 	}
 	o.askHeads(ctx)
-	return o.send(ctx, out, 0)
+	return o.send(ctx, out, o.revision, 0)
 }
 
 // receipt relays a receiver's receipt to the devices of the sender: only from a member, only up to the head.
@@ -133,7 +138,7 @@ func (o *owner) receipt(out *batch, s *chat.Signal) {
 	case s.Seq < 1 || s.Seq > head:
 		o.cfg.Metrics.receiptsDropped.WithLabelValues("above the head").Inc()
 	default:
-		o.received.add(s.Place, s.From)
+		o.received.add(s)
 		out.receipt(s)
 	}
 }
@@ -181,7 +186,7 @@ func (o *owner) learnHeads(ctx context.Context, a headsAnswer) error {
 		}
 	}
 	o.askHeads(ctx)
-	return o.send(ctx, out, 0)
+	return o.send(ctx, out, o.revision, 0)
 }
 
 // everySoOften tells edges that had nothing to deliver how far they are, and removes the routes of dead ones.
@@ -202,29 +207,38 @@ func (o *owner) everySoOften(ctx context.Context) error {
 	if o.partition == 0 {
 		o.removeDead(ctx)
 	}
-	return o.send(ctx, out, o.revision)
+	return o.send(ctx, out, o.revision, o.revision)
 }
 
-// removeDead removes the routes of edges that are gone. The owner of partition 0 does it for all.
+// removeDead removes the routes of edges that are gone, beside the loop. The owner of partition 0 does it for all.
 func (o *owner) removeDead(ctx context.Context) {
+	if !o.removing.TryLock() {
+		return
+	}
+	var dead []chat.NodeID
 	for _, edge := range o.routes.Edges() {
-		if !o.members.Dead(edge) {
-			continue
+		if o.members.Dead(edge) {
+			dead = append(dead, edge)
 		}
-		o.wg.Go(func() {
+	}
+	o.wg.Go(func() {
+		defer o.removing.Unlock()
+		for _, edge := range dead {
 			if err := o.routes.RemoveOf(ctx, edge); err != nil {
 				o.log.DebugContext(ctx, "routes of a dead edge remain", "edge", edge, "cause", err)
+				return
 			}
-		})
-	}
+			o.log.InfoContext(ctx, "routes of a dead edge removed", "edge", edge)
+		}
+	})
 }
 
-// errBehind says that an edge needs what was before this owner began: it begins again, further back.
+// errBehind says that an edge needs what this owner has read already.
 var errBehind = errors.New("an edge has come that is further behind")
 
-// meet checks edges that this owner has not served yet: one that has lost less than it was served (the broker was started again, and
-// the edge has announced itself anew) may need what was before this owner began. Raising its number then would be a hole.
-func (o *owner) meet(ctx context.Context, out *batch) error {
+// meet looks at edges that this owner has not served yet. One whose clients stayed while the broker was started again announces itself anew,
+// and may need what was handed out before it did: raising its number then would be a hole.
+func (o *owner) meet(ctx context.Context, out *batch, before chat.Revision) error {
 	for edge := range out.pushes {
 		if _, known := o.served[edge]; known {
 			continue
@@ -234,8 +248,8 @@ func (o *owner) meet(ctx context.Context, out *batch) error {
 		case err != nil:
 			return err
 		case !there:
-			delete(out.pushes, edge) // it has gone, and its routes will
-		case chat.Revision(vector) < o.began:
+			delete(out.pushes, edge) // it has gone, or it comes back and is behind then
+		case chat.Revision(vector) < before:
 			return errBehind
 		default:
 			o.served[edge] = chat.Revision(vector)
@@ -244,10 +258,27 @@ func (o *owner) meet(ctx context.Context, out *batch) error {
 	return nil
 }
 
+// rewind goes back to what the edge that is furthest behind needs. The others drop what they were served.
+func (o *owner) rewind(ctx context.Context) error {
+	after, err := o.start(ctx)
+	if err != nil {
+		return err
+	}
+	in, err := o.cfg.Conn.FollowLog(ctx, o.partition, after)
+	if err != nil {
+		return err
+	}
+	o.log.InfoContext(ctx, "an edge is further behind; reading the log again", "after", after, "before", o.revision)
+	o.in.Close()
+	o.in, o.revision = in, after
+	clear(o.served)
+	return nil
+}
+
 // send hands each edge its push, in parts if it is large, and waits until the broker has them all. What the broker does not take is sent
-// again, for as long as the edge lives.
-func (o *owner) send(ctx context.Context, out *batch, to chat.Revision) error {
-	if err := o.meet(ctx, out); err != nil {
+// again, for as long as the edge lives. Before is what was handed out when the batch began, to is what an edge is served up to after it.
+func (o *owner) send(ctx context.Context, out *batch, before, to chat.Revision) error {
+	if err := o.meet(ctx, out, before); err != nil {
 		return err
 	}
 	type result struct {

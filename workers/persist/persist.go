@@ -29,8 +29,8 @@ type Config struct {
 
 // Metrics counts what the persist workers of a process do.
 type Metrics struct {
-	blocks, messages, rejected, failures prometheus.Counter
-	seconds                              prometheus.Histogram
+	blocks, messages, rejected, failures, panics prometheus.Counter
+	seconds                                      prometheus.Histogram
 }
 
 // NewMetrics registers them.
@@ -44,6 +44,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		messages: counter("messages_total", "Messages written to Postgres."),
 		rejected: counter("rejected_total", "Messages that Postgres refused for themselves, and that were put aside."),
 		failures: counter("failures_total", "Transactions that failed and are tried again."),
+		panics:   counter("panics_total", "Loops that a panic ended, and that were started again."),
 		seconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "whaleshark_persist_seconds", Help: "How long a transaction takes.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
 		}),
@@ -80,13 +81,18 @@ func Run(ctx context.Context, cfg Config) {
 }
 
 // own owns one partition until ctx ends.
-func own(ctx context.Context, cfg Config, p chat.Partition, post *streams.Post) error {
+func own(ctx context.Context, cfg Config, p chat.Partition, post *streams.Post) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			cfg.Metrics.panics.Inc()
+		}
+	}()
 	o := &owner{cfg: cfg, partition: p, post: post, log: cfg.Log.With("partition", p)}
 	if err := o.findMark(ctx); err != nil {
 		return err
 	}
 	post.Report(uint64(o.mark.Revision))
-	var err error
 	if o.in, err = cfg.Conn.FollowLog(ctx, p, o.mark.Revision); err != nil {
 		return err
 	}

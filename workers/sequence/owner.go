@@ -52,7 +52,7 @@ type answer struct {
 
 const (
 	tickEvery  = 500 * time.Millisecond
-	ticksGone  = 10 * time.Second // the reader is opened anew when no tick came back for so long
+	silence    = 10 * time.Second // the reader is opened anew when nothing came for so long, not even the own ticks
 	takeAtOnce = 1024
 	fullFor    = 2 * time.Second // after a refusal, until requests are let through again to see
 )
@@ -62,7 +62,7 @@ func (o *owner) loop(ctx context.Context) error {
 	defer o.in.Close()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
-	ticked := time.Now()
+	alive := time.Now()
 	for {
 		ready := o.in.Ready()
 		if o.rule.Full() {
@@ -73,13 +73,15 @@ func (o *owner) loop(ctx context.Context) error {
 			return o.finish(ctx)
 		case <-ready:
 			if o.offer() {
-				ticked = time.Now()
+				alive = time.Now()
 				o.post.Beat()
 			}
 		case c := <-o.committed:
 			if err := o.settle(ctx, c); err != nil {
 				return err
 			}
+			alive = time.Now()
+			o.post.Beat() // it has an answer, whatever it is
 		case a := <-o.answers:
 			o.learn(a)
 		case list, more := <-o.known:
@@ -89,8 +91,8 @@ func (o *owner) loop(ctx context.Context) error {
 				o.known = nil
 			}
 		case <-tick.C:
-			if time.Since(ticked) > ticksGone {
-				return errTicks
+			if time.Since(alive) > silence {
+				return errSilence
 			}
 			if err := o.everySoOften(ctx); err != nil {
 				return err
@@ -102,18 +104,18 @@ func (o *owner) loop(ctx context.Context) error {
 	}
 }
 
-// offer gives the rule what came through the ingress, and reports whether an own tick was among it.
+// offer gives the rule what came through the ingress, and reports whether anything came: the owner's own tick at least, twice a second.
 func (o *owner) offer() bool {
-	now, ticked := time.Now(), false
-	for _, x := range o.in.Take(takeAtOnce) {
+	now := time.Now()
+	offered := o.in.Take(takeAtOnce)
+	for _, x := range offered {
 		if x.Fault != nil {
 			o.log.Error("a request cannot be read", "position", x.Position, "cause", x.Fault)
 			o.cfg.Metrics.unreadable.Inc()
 		}
-		ticked = ticked || x.Tick == o.cfg.Node
 		o.rule.Offer(x.Position, x.Request, now)
 	}
-	return ticked
+	return len(offered) > 0
 }
 
 // step lets the rule take the next step, and carries it out.
@@ -231,8 +233,14 @@ func (o *owner) ask(ctx context.Context, needs chat.Needs) {
 	o.wg.Go(func() {
 		limited, cancel := context.WithTimeout(ctx, o.cfg.LookUpPatience)
 		defer cancel()
-		found, err := o.cfg.Database.LookUp(limited, needs)
-		o.answers <- answer{needs, at, found, err}
+		a := answer{asked: needs, at: at, err: errors.New("the look-up panicked")}
+		defer func() {
+			if recover() != nil {
+				o.cfg.Metrics.panics.Inc()
+			}
+			o.answers <- a
+		}()
+		a.found, a.err = o.cfg.Database.LookUp(limited, needs)
 	})
 }
 

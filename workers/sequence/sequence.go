@@ -146,13 +146,17 @@ func (o *owner) anchor(ctx context.Context, mark chat.Mark) error {
 		return fmt.Errorf("revision %d is not the one that postgres has: the log and the database do not belong together", mark.Revision)
 	}
 	o.rule.Anchor(chat.Entry{Revision: mark.Revision, Block: block})
-	return nil
+	return o.resume(ctx, block)
 }
 
 func (o *owner) fold(e streams.RawEntry) error {
+	o.post.Beat() // a long fold does not hang
 	block, err := chat.DecodeBlockAfter(e.Data, o.rule.Tail().Hash)
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", e.Revision, err)
+	}
+	if o.in != nil && block.Checkpoint.Life != o.life {
+		return errOtherLife // one of the two is of the past; begin again from what the log says
 	}
 	return o.rule.Fold(chat.Entry{Revision: e.Revision, Block: block}, time.Now())
 }
@@ -161,6 +165,31 @@ func (o *owner) fold(e streams.RawEntry) error {
 func (o *owner) reload(ctx context.Context) error {
 	_, err := o.cfg.Conn.ReadLog(ctx, o.partition, o.rule.Tail().Revision, o.fold)
 	return err
+}
+
+// lookBack is how many blocks before the mark are searched for the newest checkpoint of the ingress's present life. More than one block of
+// another life in between takes an owner that has not noticed a new life for as many commits.
+const lookBack = 16
+
+// resume finds the newest checkpoint of the present life at or before the block at the mark. Usually it is in that block, or there is none.
+func (o *owner) resume(ctx context.Context, block *chat.Block) error {
+	for range lookBack {
+		if block.Checkpoint.Life == o.life {
+			o.rule.Resume(block.Checkpoint)
+			return nil
+		}
+		raw, ok, err := o.cfg.Conn.Entry(ctx, block.Prev)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return nil
+		}
+		if block, err = chat.DecodeBlock(raw.Data); err != nil {
+			return fmt.Errorf("revision %d: %w", raw.Revision, err)
+		}
+	}
+	return nil
 }
 
 // startFilter reads the identities that Postgres has, in the background, into the filter that tells new from perhaps known.
@@ -196,4 +225,7 @@ func prefixes(b []byte) []uint64 {
 	return list
 }
 
-var errTicks = errors.New("the partition's ticks do not come back")
+var (
+	errSilence   = errors.New("nothing comes through the partition's ingress, not even its ticks")
+	errOtherLife = errors.New("an owner of another life of the ingress has appended a block")
+)
