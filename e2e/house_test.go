@@ -131,7 +131,10 @@ func (h *house) look() {
 	}
 	h.store = s
 	h.t.Cleanup(s.Close)
-	h.eventually(20*time.Second, "the database is ready", func() error { return s.Ready(h.t.Context()) })
+	h.eventually(20*time.Second, "the database is ready", func() error {
+		_, err := s.App(h.t.Context(), store.DemoApp) // the last of what is seeded
+		return err
+	})
 }
 
 // freePort finds a port that nobody listens on now.

@@ -178,6 +178,9 @@ func (o *owner) resume(ctx context.Context, block *chat.Block) error {
 			o.rule.Resume(block.Checkpoint)
 			return nil
 		}
+		if block.Prev == 0 {
+			return nil // the first block of all
+		}
 		raw, ok, err := o.cfg.Conn.Entry(ctx, block.Prev)
 		if err != nil {
 			return err
