@@ -162,8 +162,7 @@ func (c *conn) write() {
 		var end *ending
 		if batch, end = c.out.take(batch); batch == nil {
 			if end != nil {
-				c.transport.goodbye(end)
-				c.leave() // now, not when the other side is gone: nothing is delivered to a session that is ending
+				c.goodbye(end)
 			}
 			return
 		}
@@ -173,6 +172,15 @@ func (c *conn) write() {
 			return
 		}
 		c.edge.metrics.out(batch)
+	}
+}
+
+// goodbye says the last word and ends the session: now, not when the other side is gone, for nothing is delivered to a session that is
+// ending. A login that is under way may write its route later; then the reader ends it.
+func (c *conn) goodbye(e *ending) {
+	c.transport.goodbye(e)
+	if c.phase.Load() == present {
+		c.leave()
 	}
 }
 

@@ -343,20 +343,6 @@ func (w *Members) Full(p chat.Partition) bool {
 	return false
 }
 
-// Floor returns the lowest vector of a role's members for a partition; false if none tells one.
-func (w *Members) Floor(role Role, p chat.Partition) (uint64, bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var floor uint64
-	found := false
-	for _, m := range w.known {
-		if v, ok := m.Vector[p]; ok && m.Role == role && (!found || v < floor) {
-			floor, found = v, true
-		}
-	}
-	return floor, found
-}
-
 // Highest returns the highest vector of a role's members for a partition; 0 if none tells one.
 func (w *Members) Highest(role Role, p chat.Partition) uint64 {
 	w.mu.Lock()

@@ -424,8 +424,8 @@ func TestAnEdgeIsDeadWhenTheOthersSaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the push arrives and is told", func() error {
-		if floor, ok := members.Floor(streams.RoleEdge, 2); !ok || floor != 9 {
-			return fmt.Errorf("the edge's number is %d", floor)
+		if n := members.Highest(streams.RoleEdge, 2); n != 9 {
+			return fmt.Errorf("the edge's number is %d", n)
 		}
 		return nil
 	})

@@ -92,16 +92,20 @@ func own(
 }
 
 // start returns the revision to read after: what the edge that is furthest behind was served up to. Without an edge there is nobody to
-// serve with what has been.
+// serve with what has been. The edges that are there are met with it: whatever they need is read from now on.
 func (o *owner) start(ctx context.Context) (chat.Revision, error) {
-	last, err := o.cfg.Conn.LastRevision(ctx)
+	after, err := o.cfg.Conn.LastRevision(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if floor, ok := o.members.Floor(streams.RoleEdge, o.partition); ok {
-		return min(last, chat.Revision(floor)), nil
+	clear(o.served)
+	for _, m := range o.members.Of(streams.RoleEdge) {
+		if v, ok := m.Vector[o.partition]; ok {
+			o.served[m.Node] = chat.Revision(v)
+			after = min(after, chat.Revision(v))
+		}
 	}
-	return last, nil
+	return after, nil
 }
 
 // loop turns until ctx ends.

@@ -43,12 +43,25 @@ func say(t *testing.T, c *streams.Conn, seq chat.Seq, after chat.Mark) chat.Mark
 	return mark
 }
 
-// TestAnEdgeThatComesLateGetsWhatItMissed lets an edge announce itself after messages to one of its sessions were handed out without it, as
-// it happens when the broker was started again and the fan-out is faster than the edge.
-func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
-	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
-	first := say(t, c, 1, chat.Mark{})
+// announce puts an edge among the members that was served nothing yet.
+func announce(t *testing.T, c *streams.Conn, node chat.NodeID) {
+	t.Helper()
+	kv, err := c.KeyValue(t.Context(), "MEMBERS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := json.Marshal(streams.Member{Role: streams.RoleEdge, Node: node, Active: true, Vector: map[chat.Partition]uint64{0: 0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), "edge."+string(node), value); err != nil {
+		t.Fatal(err)
+	}
+}
 
+// run runs a fan-out for as long as the test does.
+func run(t *testing.T, c *streams.Conn) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -58,6 +71,15 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 		})
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+// TestAnEdgeThatComesLateGetsWhatItMissed lets an edge announce itself after messages to one of its sessions were handed out without it, as
+// it happens when the broker was started again and the fan-out is faster than the edge.
+func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
+	first := say(t, c, 1, chat.Mark{})
+
+	run(t, c)
 	members, err := c.WatchMembers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -85,17 +107,7 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 	if err := c.PutRoute(t.Context(), bob); err != nil {
 		t.Fatal(err)
 	}
-	kv, err := c.KeyValue(t.Context(), "MEMBERS")
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, err := json.Marshal(streams.Member{Role: streams.RoleEdge, Node: "late", Active: true, Vector: map[chat.Partition]uint64{0: 0}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kv.Put(t.Context(), "edge.late", value); err != nil {
-		t.Fatal(err)
-	}
+	announce(t, c, "late")
 	var got []chat.Seq
 	late := time.After(10 * time.Second)
 	for len(got) < 2 {
@@ -116,5 +128,33 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 	}
 	if diff := cmp.Diff([]chat.Seq{1, 2}, got); diff != "" {
 		t.Errorf("what the edge got (-want +got):\n%s", diff)
+	}
+}
+
+// TestAnEdgeWithoutSessionsIsServedUpToTheEnd lets an edge announce itself that was served nothing, and that gets nothing of a log of more
+// blocks than are read at once.
+func TestAnEdgeWithoutSessionsIsServedUpToTheEnd(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
+	run(t, c)
+	var mark chat.Mark
+	for seq := range chat.Seq(200) {
+		mark = say(t, c, seq+1, mark)
+	}
+	pushes, err := c.ReadPushes(t.Context(), "idle", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pushes.Close()
+	announce(t, c, "idle")
+	late := time.After(10 * time.Second)
+	for to := chat.Revision(0); to < mark.Revision; {
+		select {
+		case <-pushes.Ready():
+		case <-late:
+			t.Fatalf("the edge was served up to %d, want %d", to, mark.Revision)
+		}
+		for _, p := range pushes.Take(100) {
+			to = p.Push.To
+		}
 	}
 }

@@ -111,15 +111,21 @@ func (o *owner) handleSignals(ctx context.Context, signals []*chat.Signal) error
 	}
 	out := o.newBatch()
 	for _, s := range signals {
-		switch s.Kind {
-		case chat.Received:
-			o.receipt(out, s)
-		case chat.Repeat:
-			out.repeat(s, o.received.of(s))
-		}
+		o.signal(out, s)
 	}
 	o.askHeads(ctx)
 	return o.send(ctx, out, o.revision, 0)
+}
+
+// signal hands out one signal. A repeat of what is still to be read from the log is answered by the log, in its turn: now it would overtake
+// the messages before it.
+func (o *owner) signal(out *batch, s *chat.Signal) {
+	switch {
+	case s.Kind == chat.Received:
+		o.receipt(out, s)
+	case s.Kind == chat.Repeat && s.Place < chat.PlaceOf(o.cfg.Conn.Base(), o.revision+1, 0):
+		out.repeat(s, o.received.of(s))
+	}
 }
 
 // receipt relays a receiver's receipt to the devices of the sender: only from a member, only up to the head.
@@ -236,7 +242,7 @@ func (o *owner) removeDead(ctx context.Context) {
 // errBehind says that an edge needs what this owner has read already.
 var errBehind = errors.New("an edge has come that is further behind")
 
-// meet looks at edges that this owner has not served yet. One whose clients stayed while the broker was started again announces itself anew,
+// meet looks at edges that this owner does not know yet. One whose clients stayed while the broker was started again announces itself anew,
 // and may need what was handed out before it did: raising its number then would be a hole.
 func (o *owner) meet(ctx context.Context, out *batch, before chat.Revision) error {
 	for edge := range out.pushes {
@@ -271,7 +277,6 @@ func (o *owner) rewind(ctx context.Context) error {
 	o.log.InfoContext(ctx, "an edge is further behind; reading the log again", "after", after, "before", o.revision)
 	o.in.Close()
 	o.in, o.revision = in, after
-	clear(o.served)
 	return nil
 }
 
