@@ -80,8 +80,8 @@ func (c *Conn) watchLives(ctx context.Context) {
 	}
 }
 
-// readGeneration returns old if no life has ended and the connection has held. Missing streams are created, and missing lives begun; one who only looks takes them
-// for 0.
+// readGeneration returns old if no life has ended and the connection has held. Missing streams are created, and missing lives begun; one
+// who only looks takes them for 0.
 func (c *Conn) readGeneration(ctx context.Context, old *Generation) (*Generation, error) {
 	ctx, cancel := context.WithTimeout(ctx, 4*requestPatience)
 	defer cancel()
