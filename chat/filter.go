@@ -21,7 +21,10 @@ const (
 )
 
 // Prefix returns the part of an identity that a filter looks at.
-func (id ID) Prefix() uint64 { return binary.BigEndian.Uint64(id[:8]) }
+func (id ID) Prefix() uint64 { return PrefixOf(id[:]) }
+
+// PrefixOf reads a prefix from the first 8 bytes of an identity, as they are stored.
+func PrefixOf(b []byte) uint64 { return binary.BigEndian.Uint64(b) }
 
 // Add puts the identity with this prefix in.
 func (f *Filter) Add(prefix uint64) {

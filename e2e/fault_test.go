@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/streams"
 	"github.com/whaleshark-im/whaleshark/wire"
@@ -365,9 +367,11 @@ func TestTheLogIsFull(t *testing.T) {
 	if slowest > time.Second {
 		t.Errorf("a refusal took %v", slowest)
 	}
-	if err := h.conn.GrowLog(ctx, 64<<20); err != nil {
-		t.Fatal(err)
-	}
+	h.logStream(func(js jetstream.JetStream, cfg jetstream.StreamConfig, _ jetstream.StreamState) error {
+		cfg.MaxBytes = 64 << 20 // as an operator does who has made room
+		_, err := js.UpdateStream(ctx, cfg)
+		return err
+	})
 	ack, err := alice.say(ctx, "bob", "after", "there is room")
 	if err != nil {
 		t.Fatal(err)

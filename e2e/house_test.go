@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/whaleshark-im/whaleshark/sql/postgres"
 	"github.com/whaleshark-im/whaleshark/sql/store"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -334,4 +336,20 @@ func (h *house) watch() *streams.Members {
 		})
 	}
 	return h.members
+}
+
+// logStream gives f the stream beneath the log, as the broker's own tools see it.
+func (h *house) logStream(f func(jetstream.JetStream, jetstream.StreamConfig, jetstream.StreamState) error) {
+	h.t.Helper()
+	js, err := jetstream.New(h.conn.NATS())
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	s, err := js.Stream(h.t.Context(), "KV_LOG")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := f(js, s.CachedInfo().Config, s.CachedInfo().State); err != nil {
+		h.t.Fatal(err)
+	}
 }

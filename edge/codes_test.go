@@ -465,16 +465,6 @@ func TestPushThatComesTwice(t *testing.T) {
 	})
 }
 
-func TestVoid(t *testing.T) {
-	converse(t, Config{Auth: AuthOptional}, func(te *testEdge) {
-		c := te.login(3, "alice")
-		te.Void()
-		c.wantCode("declared dead", wire.Refuse, chat.GoingAway)
-		c.wantClosed("declared dead")
-		te.login(3, "alice").wantIdle("and logged in again")
-	})
-}
-
 func TestDrainIsSpread(t *testing.T) {
 	converse(t, Config{Auth: AuthOptional, DrainWindow: time.Second}, func(te *testEdge) {
 		for range 2000 {

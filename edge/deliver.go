@@ -71,10 +71,3 @@ func (e *Edge) RouteSeen(r chat.Route) {
 // Routes returns the routes of all sessions that are here now, to be written again when the streams have lost them. A session that ends
 // meanwhile drops its route by itself, perhaps before the caller writes it: look again afterwards.
 func (e *Edge) Routes() []chat.Route { return e.sessions.routes() }
-
-// Void ends all sessions: this edge has been declared dead, and nobody sends it anything any more.
-func (e *Edge) Void() {
-	for _, c := range e.sessions.all() {
-		c.end(because(chat.GoingAway))
-	}
-}

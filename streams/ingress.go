@@ -34,15 +34,14 @@ func (c *Conn) Submit(q *chat.Request, done func(error)) {
 type Offered struct {
 	Position chat.Position
 	Request  *chat.Request // nil: a tick, or what cannot be read
-	Tick     chat.NodeID
-	Fault    error // why it cannot be read
+	Fault    error         // why it cannot be read
 }
 
-// ReadIngress reads a partition's ingress after a position.
-func (c *Conn) ReadIngress(ctx context.Context, p chat.Partition, after chat.Position) (*Reader[Offered], error) {
+// ReadIngress reads a partition's ingress after a position of a generation's life.
+func (c *Conn) ReadIngress(ctx context.Context, g *Generation, p chat.Partition, after chat.Position) (*Reader[Offered], error) {
 	tick := ingressTick(p)
 	policy, start := from(uint64(after))
-	return read(ctx, c, streamIngress, "the ingress", readerInbox, jetstream.OrderedConsumerConfig{
+	return read(ctx, c, g, streamIngress, "the ingress", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{ingressFilter(p)}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (Offered, bool) {
 		meta, err := m.Metadata()
@@ -51,7 +50,6 @@ func (c *Conn) ReadIngress(ctx context.Context, p chat.Partition, after chat.Pos
 		}
 		o := Offered{Position: chat.Position(meta.Sequence.Stream)}
 		if m.Subject() == tick {
-			o.Tick = chat.NodeID(m.Data())
 			return o, true
 		}
 		if o.Request, o.Fault = chat.DecodeRequest(m.Data()); o.Fault != nil {

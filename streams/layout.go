@@ -146,17 +146,3 @@ func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base 
 	}
 	return partitions, chat.Revision(b), nil
 }
-
-// GrowLog lets the log grow up to so many bytes: what an operator does who has made room.
-func (c *Conn) GrowLog(ctx context.Context, bytes int64) error {
-	s, err := c.js.Stream(ctx, streamLog)
-	if err != nil {
-		return fmt.Errorf("grow the log: %w", err)
-	}
-	cfg := s.CachedInfo().Config
-	cfg.MaxBytes = bytes
-	if _, err := c.js.UpdateStream(ctx, cfg); err != nil {
-		return fmt.Errorf("grow the log: %w", err)
-	}
-	return nil
-}

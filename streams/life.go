@@ -48,6 +48,9 @@ func (c *Conn) Run(ctx context.Context, what string, f func(ctx context.Context,
 	}
 }
 
+// Generation returns the present generation.
+func (c *Conn) Generation() *Generation { return c.gen.Load() }
+
 // present reports whether a generation is the present one, the connection included: after a reconnect the broker may be another, and a
 // consumer goes on at its old position whatever lies there now.
 func (c *Conn) present(g *Generation) bool {

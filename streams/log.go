@@ -53,29 +53,6 @@ func (c *Conn) LastRevision(ctx context.Context) (chat.Revision, error) {
 	return chat.Revision(info.State.LastSeq), nil
 }
 
-// LogState is what the broker says of the log.
-type LogState struct {
-	Entries, Bytes uint64
-	First, Last    chat.Revision
-}
-
-// LogState returns the log's size.
-func (c *Conn) LogState(ctx context.Context) (LogState, error) {
-	var info struct {
-		State struct {
-			Messages uint64 `json:"messages"`
-			Bytes    uint64 `json:"bytes"`
-			FirstSeq uint64 `json:"first_seq"`
-			LastSeq  uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
-	if err := c.api(ctx, "STREAM.INFO."+streamLog, struct{}{}, &info); err != nil {
-		return LogState{}, fmt.Errorf("read the log's state: %w", err)
-	}
-	s := info.State
-	return LogState{s.Messages, s.Bytes, chat.Revision(s.FirstSeq), chat.Revision(s.LastSeq)}, nil
-}
-
 // Entry returns one entry of the log, from the leader; false if there is none at this revision.
 func (c *Conn) Entry(ctx context.Context, rev chat.Revision) (RawEntry, bool, error) {
 	e, err := c.getMessage(ctx, streamLog, map[string]any{"seq": uint64(rev)})
@@ -101,7 +78,7 @@ func (c *Conn) FollowWholeLog(ctx context.Context, after chat.Revision) (*Reader
 
 func (c *Conn) readLog(ctx context.Context, filter string, after chat.Revision) (*Reader[RawEntry], error) {
 	policy, start := from(uint64(after))
-	return read(ctx, c, streamLog, "the log", logInbox, jetstream.OrderedConsumerConfig{
+	return read(ctx, c, c.Generation(), streamLog, "the log", logInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{filter}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (RawEntry, bool) {
 		meta, err := m.Metadata()

@@ -126,7 +126,7 @@ func TestWhatSequencersHaveToFold(t *testing.T) {
 	if n, known, err := members.Unfolded(t.Context(), p); known || err != nil {
 		t.Errorf("without a sequencer there are %d, %v, want nobody to know", n, err)
 	}
-	floor := serveFloors(t, c, members)
+	floor := serveFloors(t, c)
 	for _, test := range []struct {
 		floor chat.Position
 		want  uint64
@@ -143,7 +143,7 @@ func TestWhatSequencersHaveToFold(t *testing.T) {
 }
 
 // serveFloors runs a sequencer that does nothing but tell a floor, the same for each partition.
-func serveFloors(t *testing.T, c *streams.Conn, members *streams.Members) *atomic.Uint64 {
+func serveFloors(t *testing.T, c *streams.Conn) *atomic.Uint64 {
 	t.Helper()
 	floor := &atomic.Uint64{}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -164,10 +164,8 @@ func serveFloors(t *testing.T, c *streams.Conn, members *streams.Members) *atomi
 	}
 	go func() { // the cleanup ends it
 		defer close(done)
-		c.Run(ctx, "test", func(ctx context.Context, g *streams.Generation) error {
-			return c.Serve(ctx, g, members, streams.Duty{
-				Role: streams.RoleSequence, Node: streams.NewNode(), Log: slog.New(slog.DiscardHandler), Own: own,
-			})
+		c.Work(ctx, streams.RoleSequence, func(context.Context, *streams.Generation, *streams.Members) (streams.Duty, error) {
+			return streams.Duty{Node: streams.NewNode(), Log: slog.New(slog.DiscardHandler), Own: own}, nil
 		})
 	}()
 	return floor

@@ -137,7 +137,7 @@ func (c *Conn) WatchMembers(ctx context.Context) (*Members, error) {
 		return w, nil // nobody has been there, so nothing would come
 	}
 	var err error
-	w.r, err = read(ctx, c, streamMembers, "members", readerInbox, jetstream.OrderedConsumerConfig{
+	w.r, err = read(ctx, c, c.Generation(), streamMembers, "members", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{memberPrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, decodeMember)
 	if err != nil {

@@ -23,10 +23,10 @@ type Pushed struct {
 	Push     *chat.Push // nil: a tick
 }
 
-// ReadPushes reads what is pushed to an edge, after a sequence of the present life of PUSH.
-func (c *Conn) ReadPushes(ctx context.Context, edge chat.NodeID, after uint64) (*Reader[Pushed], error) {
+// ReadPushes reads what is pushed to an edge, after a sequence of a generation's life of PUSH.
+func (c *Conn) ReadPushes(ctx context.Context, g *Generation, edge chat.NodeID, after uint64) (*Reader[Pushed], error) {
 	policy, start := from(after)
-	return read(ctx, c, streamPush, "pushes", readerInbox, jetstream.OrderedConsumerConfig{
+	return read(ctx, c, g, streamPush, "pushes", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{pushSubject(edge)}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (Pushed, bool) {
 		meta, err := m.Metadata()

@@ -2,6 +2,7 @@ package streams
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -100,17 +101,22 @@ func (r *Reader[T]) Close() {
 	r.cc.Stop()
 }
 
+var errPast = errors.New("its generation has ended")
+
 // How many messages may wait for their loop. A block may be large, so few of them wait.
 const (
 	readerInbox = 4096
 	logInbox    = 256
 )
 
-// read opens an ordered consumer of the present generation: nothing comes after its end. The reader holds limit messages. What decode does
-// not want (false) is passed over.
+// read opens an ordered consumer within a generation, which the position that it starts at belongs to: nothing comes after its end. The
+// reader holds limit messages. What decode does not want (false) is passed over.
 func read[T any](
-	ctx context.Context, c *Conn, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
+	ctx context.Context, c *Conn, g *Generation, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
 ) (*Reader[T], error) {
+	if !c.present(g) {
+		return nil, fmt.Errorf("read %s: %w", what, errPast)
+	}
 	cfg.InactiveThreshold = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, requestPatience)
 	defer cancel()
@@ -119,7 +125,6 @@ func read[T any](
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	r := &Reader[T]{in: newInbox[T](limit)}
-	g := c.gen.Load()
 	r.cc, err = consumer.Consume(func(m jetstream.Msg) {
 		if !c.present(g) {
 			return

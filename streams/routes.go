@@ -83,7 +83,7 @@ func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes,
 		applied: newProgress(),
 	}
 	var err error
-	w.r, err = read(ctx, c, streamRoute, "routes", readerInbox, jetstream.OrderedConsumerConfig{
+	w.r, err = read(ctx, c, c.Generation(), streamRoute, "routes", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{routePrefix + ">"}, DeliverPolicy: jetstream.DeliverLastPerSubjectPolicy,
 	}, decodeRoute)
 	if err != nil {
@@ -206,17 +206,6 @@ func (w *Routes) Edges() []chat.NodeID {
 		edges = append(edges, e)
 	}
 	return edges
-}
-
-// Count returns how many routes there are.
-func (w *Routes) Count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	n := 0
-	for _, k := range w.edges {
-		n += k
-	}
-	return n
 }
 
 // OfEdge returns the routes of an edge.

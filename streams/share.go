@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"os"
@@ -19,12 +20,32 @@ func NewNode() chat.NodeID { return chat.NodeID(rand.Text()[:10]) }
 
 // Duty is what a worker does with the partitions that are its share.
 type Duty struct {
-	Role  Role
+	Role  Role // set by Work
 	Node  chat.NodeID
 	Addrs map[string]string // what the process listens on; see [Member]
-	// Own owns one partition until ctx ends. When it returns earlier it is called again after a moment.
-	Own func(ctx context.Context, p chat.Partition, post *Post) error
-	Log *slog.Logger
+	// Own owns one partition until ctx ends. When it returns earlier, or panics, it is called again after a moment.
+	Own      func(ctx context.Context, p chat.Partition, post *Post) error
+	Panicked func() // told of each panic; nil: nobody
+	Log      *slog.Logger
+}
+
+// Work serves a role in one generation after the other until ctx ends; see serve. Prepare says what the duty is in a generation. What it opens
+// with its ctx lives until the node has signed off.
+func (c *Conn) Work(ctx context.Context, role Role, prepare func(ctx context.Context, g *Generation, members *Members) (Duty, error)) {
+	c.Run(ctx, string(role), func(ctx context.Context, g *Generation) error {
+		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
+		defer cancel()
+		members, err := c.WatchMembers(watch)
+		if err != nil {
+			return err
+		}
+		duty, err := prepare(watch, g, members)
+		if err != nil {
+			return err
+		}
+		duty.Role = role
+		return c.serve(ctx, g, members, duty)
+	})
 }
 
 // Post is where the loop of a partition reports. Its beat is the proof that the loop turns.
@@ -74,11 +95,11 @@ type ownership struct {
 	cancel context.CancelFunc
 }
 
-// Serve takes a node's share of a role's partitions until ctx ends: it announces the node, watches the others, and owns what
+// serve takes a node's share of a role's partitions until ctx ends: it announces the node, watches the others, and owns what
 // rendezvous hashing gives it. Two owners at once are harmless to all three roles, so nothing is agreed on with anybody.
 // A node that comes watches for a while before it takes its share, unless it is alone; one that goes signs off first, so
 // that the others go on at once.
-func (c *Conn) Serve(ctx context.Context, g *Generation, members *Members, duty Duty) error {
+func (c *Conn) serve(ctx context.Context, g *Generation, members *Members, duty Duty) error {
 	s := &share{
 		c: c, g: g, duty: duty, members: members,
 		started: time.Now(),
@@ -171,7 +192,7 @@ func (s *share) own(ctx context.Context, p chat.Partition) {
 	s.wg.Go(func() {
 		for wait := 100 * time.Millisecond; ctx.Err() == nil; wait = min(2*wait, 3*time.Second) {
 			began := time.Now()
-			err := s.duty.Own(ctx, p, o.post)
+			err := s.turn(ctx, p, o.post)
 			if ctx.Err() != nil {
 				return
 			}
@@ -185,4 +206,17 @@ func (s *share) own(ctx context.Context, p chat.Partition) {
 			}
 		}
 	})
+}
+
+// turn owns a partition once. A panic ends this turn alone.
+func (s *share) turn(ctx context.Context, p chat.Partition, post *Post) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+			if s.duty.Panicked != nil {
+				s.duty.Panicked()
+			}
+		}
+	}()
+	return s.duty.Own(ctx, p, post)
 }

@@ -138,6 +138,9 @@ type visit struct {
 	seq uint64 // of the edge's key
 }
 
+// ghostsEvery is how often routes of ended sessions are looked for: a removal is lost when the broker is away at that moment.
+const ghostsEvery = 10 * time.Second
+
 // unheard is how long an edge may have heard nothing of its pushes: after it, some may have been dropped for their age.
 const unheard = pushMaxAge / 2
 
@@ -150,7 +153,7 @@ func (v *visit) serve(ctx context.Context) error {
 	if time.Since(v.s.heard) > unheard {
 		return ErrDeclaredDead
 	}
-	pushes, err := v.s.c.ReadPushes(ctx, v.s.node, v.s.read)
+	pushes, err := v.s.c.ReadPushes(ctx, v.g, v.s.node, v.s.read)
 	if err != nil {
 		return err
 	}
@@ -189,11 +192,16 @@ func (v *visit) writeRoutes(ctx context.Context) error {
 			return err
 		}
 	}
+	return v.dropEnded(ctx, routes)
+}
+
+// dropEnded removes those of the written routes whose sessions have ended.
+func (v *visit) dropEnded(ctx context.Context, written []chat.Route) error {
 	there := make(map[chat.SessionID]bool)
 	for _, r := range v.e.Routes() {
 		there[r.Session] = true
 	}
-	for _, r := range routes {
+	for _, r := range written {
 		if !there[r.Session] {
 			if err := v.s.c.DropRoute(ctx, r); err != nil {
 				return err
@@ -222,7 +230,12 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 				}
 			}
 		case <-clean.C:
-			cleaning.Go(func() { v.dropGhosts(ctx, routes) })
+			written := routes.OfEdge(v.s.node) // before the sessions are looked at: a session is there before its route is
+			cleaning.Go(func() {
+				if err := v.dropEnded(ctx, written); err != nil {
+					v.s.c.log.DebugContext(ctx, "routes of ended sessions remain", "cause", err)
+				}
+			})
 		case <-tick.C:
 			if err := v.s.c.TickPush(v.s.node); err != nil {
 				v.s.c.log.DebugContext(ctx, "no tick", "cause", err)
@@ -232,25 +245,6 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 			}
 			if err := v.refresh(ctx); err != nil {
 				return err
-			}
-		}
-	}
-}
-
-// ghostsEvery is how often routes are looked for whose removal was lost.
-const ghostsEvery = 10 * time.Second
-
-// dropGhosts removes the edge's routes whose sessions have ended: a removal is lost when the broker is away at that moment.
-func (v *visit) dropGhosts(ctx context.Context, routes *Routes) {
-	written := routes.OfEdge(v.s.node) // before the sessions are looked at: a session is there before its route is
-	there := make(map[chat.SessionID]bool)
-	for _, r := range v.e.Routes() {
-		there[r.Session] = true
-	}
-	for _, r := range written {
-		if !there[r.Session] {
-			if err := v.s.c.DropRoute(ctx, r); err != nil {
-				return
 			}
 		}
 	}

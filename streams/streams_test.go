@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -166,7 +167,7 @@ func TestAFullIngressRefusesAtOnce(t *testing.T) {
 		t.Fatalf("the full ingress says %v, want %v", err, chat.Busy)
 	}
 	p := request("").Conversation.Partition(c.Partitions())
-	r, err := c.ReadIngress(t.Context(), p, 0)
+	r, err := c.ReadIngress(t.Context(), c.Generation(), p, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,8 +232,8 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 	if err := routes.Fence(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := routes.Count(); n != 0 {
-		t.Errorf("%d routes are left", n)
+	if left := routes.OfEdge("e1"); len(left) != 0 {
+		t.Errorf("%d routes are left", len(left))
 	}
 	mu.Lock()
 	defer mu.Unlock()
@@ -259,16 +260,8 @@ func startWorker(t *testing.T, c *streams.Conn) *worker {
 	t.Cleanup(func() { cancel(); <-w.done })
 	go func() {
 		defer close(w.done)
-		c.Run(ctx, "test", func(ctx context.Context, g *streams.Generation) error {
-			watch, stop := context.WithCancel(context.WithoutCancel(ctx))
-			defer stop()
-			members, err := c.WatchMembers(watch)
-			if err != nil {
-				return err
-			}
-			return c.Serve(ctx, g, members, streams.Duty{
-				Role: streams.RolePersist, Node: w.node, Log: slog.New(slog.DiscardHandler), Own: w.own,
-			})
+		c.Work(ctx, streams.RolePersist, func(context.Context, *streams.Generation, *streams.Members) (streams.Duty, error) {
+			return streams.Duty{Node: w.node, Log: slog.New(slog.DiscardHandler), Own: w.own}, nil
 		})
 	}()
 	return w
@@ -363,6 +356,40 @@ func TestWorkersShareThePartitions(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestAPanicEndsOneTurn lets the loop of one partition panic twice: it is begun again, and the other partitions go on.
+func TestAPanicEndsOneTurn(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 2})
+	var panics, turns, others atomic.Int32
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	t.Cleanup(func() { cancel(); <-done })
+	own := func(ctx context.Context, p chat.Partition, _ *streams.Post) error {
+		if p == 0 && turns.Add(1) <= 2 {
+			panic("of a test")
+		}
+		others.Add(int32(p))
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	go func() { // the cleanup ends it
+		defer close(done)
+		c.Work(ctx, streams.RolePersist, func(context.Context, *streams.Generation, *streams.Members) (streams.Duty, error) {
+			return streams.Duty{
+				Node: streams.NewNode(), Log: slog.New(slog.DiscardHandler), Own: own, Panicked: func() { panics.Add(1) },
+			}, nil
+		})
+	}()
+	eventually(t, "the third turn", func() error {
+		if turns.Load() < 3 {
+			return fmt.Errorf("%d turns", turns.Load())
+		}
+		return nil
+	})
+	if panics.Load() != 2 || others.Load() != 1 {
+		t.Errorf("%d panics were told, and the other partition was begun %d times; want 2 and 1", panics.Load(), others.Load())
+	}
 }
 
 // patron is an edge without clients.

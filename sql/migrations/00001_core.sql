@@ -76,8 +76,8 @@ CREATE TABLE mark (
     hash      bytea   NOT NULL  -- that block's hash
 ) WITH (fillfactor = 50);
 
--- The first 8 bytes of each message's identity, a row a batch: a sequencer fills its filter of known ids from them a hundred
--- times faster than from the messages.
+-- The first 8 bytes of each message's identity, a row a batch: a sequencer fills its filter of known ids from them,
+-- which is much less to read than the messages.
 CREATE TABLE known_ids (
     partition   integer NOT NULL,
     first_place bigint  NOT NULL, -- the batch's first message

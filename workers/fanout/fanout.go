@@ -33,24 +33,16 @@ type Config struct {
 
 // Run serves the node's share of partitions until ctx ends.
 func Run(ctx context.Context, cfg Config) {
-	cfg.Conn.Run(ctx, "fanout", func(ctx context.Context, g *streams.Generation) error {
-		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		defer cancel()
-		members, err := cfg.Conn.WatchMembers(watch)
-		if err != nil {
-			return err
-		}
-		routes, err := cfg.Conn.WatchRoutes(watch, nil)
-		if err != nil {
-			return err
-		}
-		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RoleFanout, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
+	prepare := func(ctx context.Context, _ *streams.Generation, members *streams.Members) (streams.Duty, error) {
+		routes, err := cfg.Conn.WatchRoutes(ctx, nil)
+		return streams.Duty{
+			Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log, Panicked: cfg.Metrics.panics.Inc,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, members, routes, p, post)
 			},
-		})
-	})
+		}, err
+	}
+	cfg.Conn.Work(ctx, streams.RoleFanout, prepare)
 }
 
 // own owns one partition until ctx ends.
@@ -67,14 +59,8 @@ func own(
 		answers:  make(chan headsAnswer, 1),
 		cold:     make(map[chat.Conversation][]*chat.Signal),
 	}
-	defer func() {
-		cancel()
-		o.wg.Wait()
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-			cfg.Metrics.panics.Inc()
-		}
-	}()
+	defer o.wg.Wait()
+	defer cancel()
 	if o.revision, err = o.start(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}

@@ -98,7 +98,7 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 	second := say(t, c, 2, first)
 	handedOut(second.Revision)
 
-	pushes, err := c.ReadPushes(t.Context(), "late", 0)
+	pushes, err := c.ReadPushes(t.Context(), c.Generation(), "late", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestAnEdgeWithoutSessionsIsServedUpToTheEnd(t *testing.T) {
 	for seq := range chat.Seq(200) {
 		mark = say(t, c, seq+1, mark)
 	}
-	pushes, err := c.ReadPushes(t.Context(), "idle", 0)
+	pushes, err := c.ReadPushes(t.Context(), c.Generation(), "idle", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -64,30 +64,19 @@ const (
 
 // Run serves the node's share of partitions until ctx ends.
 func Run(ctx context.Context, cfg Config) {
-	cfg.Conn.Run(ctx, "persist", func(ctx context.Context, g *streams.Generation) error {
-		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		defer cancel()
-		members, err := cfg.Conn.WatchMembers(watch)
-		if err != nil {
-			return err
-		}
-		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RolePersist, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
+	prepare := func(context.Context, *streams.Generation, *streams.Members) (streams.Duty, error) {
+		return streams.Duty{
+			Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log, Panicked: cfg.Metrics.panics.Inc,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, p, post)
 			},
-		})
-	})
+		}, nil
+	}
+	cfg.Conn.Work(ctx, streams.RolePersist, prepare)
 }
 
 // own owns one partition until ctx ends.
 func own(ctx context.Context, cfg Config, p chat.Partition, post *streams.Post) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-			cfg.Metrics.panics.Inc()
-		}
-	}()
 	o := &owner{cfg: cfg, partition: p, post: post, log: cfg.Log.With("partition", p)}
 	if err := o.findMark(ctx); err != nil {
 		return err

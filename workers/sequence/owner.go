@@ -16,7 +16,7 @@ import (
 // owner is the loop around one partition's rule. Everything in it belongs to the loop, but for the channels.
 type owner struct {
 	cfg       Config
-	life      chat.Life
+	g         *streams.Generation
 	members   *streams.Members
 	partition chat.Partition
 	post      *streams.Post
@@ -70,7 +70,8 @@ func (o *owner) loop(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return o.finish(ctx)
+			o.finish()
+			return ctx.Err()
 		case <-ready:
 			if o.offer() {
 				alive = time.Now()
@@ -94,9 +95,7 @@ func (o *owner) loop(ctx context.Context) error {
 			if time.Since(alive) > silence {
 				return errSilence
 			}
-			if err := o.everySoOften(ctx); err != nil {
-				return err
-			}
+			o.everySoOften(ctx)
 		}
 		if err := o.step(ctx); err != nil {
 			return err
@@ -170,7 +169,8 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 	case errors.Is(c.err, streams.ErrTransient):
 		o.cfg.Metrics.outcomes.WithLabelValues("transient").Inc()
 		o.rule.Unsettled() // the same block will be made again, of the same revision
-		return pause(ctx, 200*time.Microsecond)
+		pause(ctx, 200*time.Microsecond)
+		return nil
 	case errors.Is(c.err, streams.ErrConflict):
 		o.cfg.Metrics.outcomes.WithLabelValues("conflict").Inc()
 		o.rule.Unsettled()
@@ -185,34 +185,33 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 		o.full = time.Now()
 		o.post.Full(true)
 		o.rule.Unsettled() // the same requests are tried again; what arrives now, edges refuse
-		return pause(ctx, 100*time.Millisecond)
+		pause(ctx, 100*time.Millisecond)
+		return nil
 	}
 	o.cfg.Metrics.outcomes.WithLabelValues("unknown").Inc()
 	o.log.WarnContext(ctx, "a block's outcome is unknown", "cause", c.err)
 	o.rule.Unsettled()
 	o.unknown = true
-	return pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) //nolint:gosec // jitter
+	pause(ctx, 20*time.Millisecond+rand.N(30*time.Millisecond)) //nolint:gosec // jitter
+	return nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
-		return nil
 	case <-ctx.Done():
-		return nil
 	}
 }
 
 // finish waits for the block in flight, so that what it holds is not asked for again by the next owner in vain.
-func (o *owner) finish(ctx context.Context) error {
+func (o *owner) finish() {
 	if o.data == nil {
-		return nil
+		return
 	}
 	select {
 	case <-o.committed:
 	case <-time.After(100 * time.Millisecond):
 	}
-	return ctx.Err()
 }
 
 // lookUp asks Postgres for what the rule needs, one question at a time.
@@ -263,7 +262,7 @@ func (o *owner) learn(a answer) {
 
 // everySoOften keeps the partition's health: its tick, what may be forgotten, whether Postgres answers again, and what of the ingress
 // nobody needs any longer.
-func (o *owner) everySoOften(ctx context.Context) error {
+func (o *owner) everySoOften(ctx context.Context) {
 	if err := o.cfg.Conn.Tick(o.partition, o.cfg.Node); err != nil {
 		o.log.DebugContext(ctx, "no tick", "cause", err)
 	}
@@ -276,14 +275,13 @@ func (o *owner) everySoOften(ctx context.Context) error {
 	if o.partition == 0 {
 		o.purge(ctx)
 	}
-	return nil
 }
 
 // purge drops from the ingress what every partition has folded in, beside the loop. The owner of partition 0 does it for all.
 func (o *owner) purge(ctx context.Context) {
 	floor := chat.Position(0)
 	for p := range chat.Partition(o.cfg.Conn.Partitions()) {
-		f, ok := floorOf(o.members, o.life, p)
+		f, ok := floorOf(o.members, o.g.Ingress, p)
 		if !ok {
 			return // a partition without an owner: nobody knows what it needs
 		}
@@ -299,7 +297,7 @@ func (o *owner) purge(ctx context.Context) {
 		defer o.purging.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		if err := o.cfg.Conn.PurgeIngress(ctx, o.life, floor); err != nil {
+		if err := o.cfg.Conn.PurgeIngress(ctx, o.g.Ingress, floor); err != nil {
 			o.log.DebugContext(ctx, "ingress not purged", "cause", err)
 		}
 	})

@@ -40,42 +40,31 @@ func Run(ctx context.Context, cfg Config) {
 	if cfg.LookUpPatience == 0 {
 		cfg.LookUpPatience = time.Second
 	}
-	cfg.Conn.Run(ctx, "sequence", func(ctx context.Context, g *streams.Generation) error {
-		watch, cancel := context.WithCancel(context.WithoutCancel(ctx))
-		defer cancel()
-		members, err := cfg.Conn.WatchMembers(watch)
-		if err != nil {
-			return err
-		}
-		return cfg.Conn.Serve(ctx, g, members, streams.Duty{
-			Role: streams.RoleSequence, Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log,
+	prepare := func(_ context.Context, g *streams.Generation, members *streams.Members) (streams.Duty, error) {
+		return streams.Duty{
+			Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log, Panicked: cfg.Metrics.panics.Inc,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
 				return own(ctx, cfg, g, members, p, post)
 			},
-		})
-	})
+		}, nil
+	}
+	cfg.Conn.Work(ctx, streams.RoleSequence, prepare)
 }
 
 // own owns one partition until ctx ends.
 func own(
 	ctx context.Context, cfg Config, g *streams.Generation, members *streams.Members, p chat.Partition, post *streams.Post,
-) (err error) {
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &owner{
-		cfg: cfg, life: g.Ingress, members: members, partition: p, post: post,
+		cfg: cfg, g: g, members: members, partition: p, post: post,
 		log:       cfg.Log.With("partition", p),
 		committed: make(chan commit, 1),
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
 	}
-	defer func() {
-		cancel()
-		o.wg.Wait()
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v", r)
-			cfg.Metrics.panics.Inc()
-		}
-	}()
+	defer o.wg.Wait()
+	defer cancel()
 	if err := o.takeOver(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
@@ -89,7 +78,7 @@ func (o *owner) takeOver(ctx context.Context) error {
 		return err
 	}
 	o.rule = chat.NewSequencer(chat.SequencerConfig{
-		Partition: o.partition, Base: o.cfg.Conn.Base(), Life: o.life,
+		Partition: o.partition, Base: o.cfg.Conn.Base(), Life: o.g.Ingress,
 		IDWindow: o.cfg.IDWindow, FactTTL: o.cfg.FactTTL,
 	})
 	started, blocks := time.Now(), 0
@@ -106,7 +95,7 @@ func (o *owner) takeOver(ctx context.Context) error {
 		return err
 	}
 	o.startFilter(ctx)
-	o.in, err = o.cfg.Conn.ReadIngress(ctx, o.partition, o.rule.From())
+	o.in, err = o.cfg.Conn.ReadIngress(ctx, o.g, o.partition, o.rule.From())
 	o.log.DebugContext(ctx, "log folded", "blocks", blocks, "mark", mark.Revision, "tail", o.rule.Tail().Revision,
 		"position", o.rule.From(), "took", time.Since(started).String())
 	return err
@@ -155,7 +144,7 @@ func (o *owner) fold(e streams.RawEntry) error {
 	if err != nil {
 		return fmt.Errorf("revision %d: %w", e.Revision, err)
 	}
-	if o.in != nil && block.Checkpoint.Life != o.life {
+	if o.in != nil && block.Checkpoint.Life != o.g.Ingress {
 		return errOtherLife // one of the two is of the past; begin again from what the log says
 	}
 	return o.rule.Fold(chat.Entry{Revision: e.Revision, Block: block}, time.Now())
@@ -174,7 +163,7 @@ const lookBack = 16
 // resume finds the newest checkpoint of the present life at or before the block at the mark. Usually it is in that block, or there is none.
 func (o *owner) resume(ctx context.Context, block *chat.Block) error {
 	for range lookBack {
-		if block.Checkpoint.Life == o.life {
+		if block.Checkpoint.Life == o.g.Ingress {
 			o.rule.Resume(block.Checkpoint)
 			return nil
 		}
@@ -223,7 +212,7 @@ func (o *owner) startFilter(ctx context.Context) {
 func prefixes(b []byte) []uint64 {
 	list := make([]uint64, 0, len(b)/8)
 	for ; len(b) >= 8; b = b[8:] {
-		list = append(list, chat.ID(append(b[:8:8], make([]byte, 8)...)).Prefix())
+		list = append(list, chat.PrefixOf(b))
 	}
 	return list
 }
