@@ -181,18 +181,35 @@ func TestTwoPeopleTalk(t *testing.T) {
 	}
 }
 
-// TestSequencersShareThePartitions checks that each of three sequencers owns a share of 16 partitions and has sequenced some of what 40
-// pairs say.
+// TestSequencersShareThePartitions checks that three sequencers divide 64 partitions among them, and that each has some of what 40 pairs
+// said. With so many, names that leave one of them less than two come once in 10¹⁰ runs.
 func TestSequencersShareThePartitions(t *testing.T) {
-	h := open(t, streams.Layout{Partitions: 16})
+	h := open(t, streams.Layout{Partitions: 64})
 	h.staff(1, 3, 1, 1)
+	h.eventually(10*time.Second, "each partition is told by one sequencer", func() error {
+		tellers := make(map[chat.Partition]int)
+		for _, m := range h.ready(streams.RoleSequence, 3) {
+			for p := range m.Vector {
+				tellers[p]++
+			}
+			if len(m.Vector) < 2 {
+				return fmt.Errorf("%s owns %d", m.Node, len(m.Vector))
+			}
+		}
+		for p := range chat.Partition(64) {
+			if tellers[p] != 1 {
+				return fmt.Errorf("%d tell of partition %d", tellers[p], p)
+			}
+		}
+		return nil
+	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	c := h.pairs(ctx, 40)
 	c.talk(ctx, "0", 5, 1, 0)
 	h.holds(c.acks)
 	busy := make(map[chat.Partition]bool)
-	for p := range chat.Partition(16) {
+	for p := range chat.Partition(64) {
 		tail, err := h.conn.Tail(ctx, p)
 		if err != nil {
 			t.Fatal(err)
@@ -207,8 +224,8 @@ func TestSequencersShareThePartitions(t *testing.T) {
 			}
 		}
 		t.Logf("%s owns %d partitions and has sequenced in %d of them", m.Node, len(m.Vector), sequenced)
-		if len(m.Vector) < 2 || sequenced == 0 {
-			t.Errorf("%s owns %d partitions and has sequenced in %d of them", m.Node, len(m.Vector), sequenced)
+		if sequenced == 0 {
+			t.Errorf("%s has sequenced nothing", m.Node)
 		}
 	}
 }
