@@ -61,7 +61,7 @@ race: ## Run the tests with the race detector
 	go test -race -timeout 15m $(RACE)
 
 .PHONY: fuzz
-fuzz: ## Run each fuzz test for FUZZTIME
+fuzz: ## Run each fuzz test for FUZZTIME: a time, or a number of inputs (10000x)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \
 		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \

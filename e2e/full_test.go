@@ -239,7 +239,8 @@ func (h *house) recovers(pushers []*pusher, late *pusher) {
 func TestBacklogOfLargeMessages(t *testing.T) {
 	const n = 80
 	h := open(t, streams.Layout{Partitions: 1})
-	edge := h.startEdgeWith("edge")
+	// All of it may wait for the client: here it is the pushes that are tried, not the client's speed.
+	edge := h.startEdgeWith("edge", "--queue-bytes", "16777216")
 	h.startWorker(streams.RoleSequence, 0)
 	h.startWorker(streams.RolePersist, 0)
 	h.ready(streams.RoleSequence, 1)
