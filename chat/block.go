@@ -18,7 +18,10 @@ import (
 //
 //	core: int partition · uint previous revision · int time (Unix milliseconds) · uint life · uint low · uint n, n × uint above
 //	      · uint records · for each: byte kind, conversation, device, string message id, and
-//	        of a message: int seq, int message time, 32 bytes digest · of a refusal: int code
+//	        of a message: int seq, int message time, 32 bytes digest · of a refusal: int code ·
+//	        of a read: int seq, int from, string named · of a recall: int seq, int place, string sender, string message id ·
+//	        of a recall's refusal: int seq, int place, int code · of a group's change: byte kind, int version, uint users,
+//	        each a string, byte role, int until, bool on
 //
 // The hash covers the core, and the core the digests of the bodies: the log is a chain that an auditor can walk, and that an
 // erased body leaves whole. The encoding itself need not be canonical, for the hash is taken of the bytes as they stand.
@@ -104,6 +107,21 @@ func (w *writer) record(r *Record) {
 		w.raw(r.Digest[:])
 	case RefusalRecord:
 		w.int(int64(r.Code))
+	case ReadRecord:
+		w.int(int64(r.Seq))
+		w.int(int64(r.Read.From))
+		w.string(string(r.Read.Named))
+	case RecallRecord:
+		w.int(int64(r.Seq))
+		w.int(int64(r.Recall.Place))
+		w.string(string(r.Recall.Sender))
+		w.string(r.Recall.MessageID)
+	case RecallRefusalRecord:
+		w.int(int64(r.Seq))
+		w.int(int64(r.Recall.Place))
+		w.int(int64(r.Code))
+	case GroupRecord:
+		w.change(r.Change)
 	default:
 		panic(fmt.Sprintf("chat: encode a record of kind %d", r.Kind))
 	}
@@ -123,6 +141,18 @@ func (r *reader) record() Record {
 		copy(x.Digest[:], r.raw(uint64(len(x.Digest))))
 	case RefusalRecord:
 		x.Code = Code(r.int()) //nolint:gosec // written as an int32
+	case ReadRecord:
+		x.Seq = Seq(r.int())
+		x.Read = &Read{From: Seq(r.int()), Named: UserID(r.string())}
+	case RecallRecord:
+		x.Seq = Seq(r.int())
+		x.Recall = &Recall{Place: Place(r.int()), Sender: UserID(r.string()), MessageID: r.string()}
+	case RecallRefusalRecord:
+		x.Seq = Seq(r.int())
+		x.Recall = &Recall{Place: Place(r.int())}
+		x.Code = Code(r.int()) //nolint:gosec // written as an int32
+	case GroupRecord:
+		x.Change = r.change()
 	default:
 		r.fail()
 	}

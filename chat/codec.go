@@ -12,9 +12,10 @@ import (
 // and never allocates more than the bytes in hand can fill.
 
 const (
-	requestVersion = 1
-	signalVersion  = 1
+	requestVersion = 2
+	signalVersion  = 2
 	pushVersion    = 1
+	changeVersion  = 1
 )
 
 var errShort = errors.New("short or garbled encoding")
@@ -126,7 +127,6 @@ func (r *reader) count(size uint64) int {
 	return int(n) //nolint:gosec // no more than the bytes in hand
 }
 
-//nolint:unparam // each form has a version of its own, and all are still at their first
 func (r *reader) version(what string, want byte) {
 	if got := r.byte(); r.err == nil && got != want {
 		r.b, r.err = nil, fmt.Errorf("%s of version %d; this server reads %d", what, got, want)
@@ -146,6 +146,33 @@ func (r *reader) device() Device {
 	}
 }
 
+func (w *writer) change(c *Change) {
+	w.byte(byte(c.Kind))
+	w.int(c.Version)
+	w.uint(uint64(len(c.Users)))
+	for _, u := range c.Users {
+		w.string(string(u))
+	}
+	w.byte(byte(c.Role))
+	w.int(c.Until)
+	w.bool(c.On)
+}
+
+func (r *reader) change() *Change {
+	c := &Change{Kind: ChangeKind(r.byte()), Version: r.int()}
+	if n := r.count(1); n > 0 {
+		c.Users = make([]UserID, n)
+		for i := range c.Users {
+			c.Users[i] = UserID(r.string())
+		}
+	}
+	c.Role, c.Until, c.On = MemberRole(r.byte()), r.int(), r.bool()
+	if c.Kind < GroupCreated || c.Kind > GroupTransferred || c.Role > Owner {
+		r.fail()
+	}
+	return c
+}
+
 // end returns what went wrong, bytes left over included.
 func (r *reader) end(what string) error {
 	if r.err == nil && len(r.b) != 0 {
@@ -161,6 +188,7 @@ func (r *reader) end(what string) error {
 func AppendRequest(b []byte, q *Request) []byte {
 	w := writer{b}
 	w.byte(requestVersion)
+	w.byte(byte(q.Kind))
 	w.conversation(q.Conversation)
 	w.device(q.Sender)
 	w.string(q.MessageID)
@@ -169,6 +197,12 @@ func AppendRequest(b []byte, q *Request) []byte {
 	w.int(q.MessageTime)
 	w.bool(q.First)
 	w.int(q.Deadline.UnixMilli())
+	w.int(int64(q.Seq))
+	w.int(int64(q.Place))
+	w.string(string(q.Named))
+	if q.Kind == AskChange {
+		w.change(q.Change)
+	}
 	return w.b
 }
 
@@ -177,6 +211,7 @@ func DecodeRequest(b []byte) (*Request, error) {
 	r := reader{b: b}
 	r.version("request", requestVersion)
 	q := &Request{
+		Kind:         RequestKind(r.byte()),
 		Conversation: r.conversation(),
 		Sender:       r.device(),
 		MessageID:    r.string(),
@@ -185,8 +220,34 @@ func DecodeRequest(b []byte) (*Request, error) {
 		MessageTime:  r.int(),
 		First:        r.bool(),
 		Deadline:     time.UnixMilli(r.int()),
+		Seq:          Seq(r.int()),
+		Place:        Place(r.int()),
+		Named:        UserID(r.string()),
+	}
+	switch q.Kind {
+	case AskMessage, AskRead, AskRecall:
+	case AskChange:
+		q.Change = r.change()
+	default:
+		r.fail()
 	}
 	return q, r.end("request")
+}
+
+// AppendChange appends the binary form of a change, as the outbox keeps it.
+func AppendChange(b []byte, c *Change) []byte {
+	w := writer{b}
+	w.byte(changeVersion)
+	w.change(c)
+	return w.b
+}
+
+// DecodeChange is the inverse of [AppendChange].
+func DecodeChange(b []byte) (*Change, error) {
+	r := reader{b: b}
+	r.version("change", changeVersion)
+	c := r.change()
+	return c, r.end("change")
 }
 
 // AppendSignal appends the binary form of a signal.
@@ -202,6 +263,7 @@ func AppendSignal(b []byte, s *Signal) []byte {
 	w.int(s.MessageTime)
 	w.string(s.Body)
 	w.string(s.Extra)
+	w.bool(s.Recalled)
 	return w.b
 }
 
@@ -219,6 +281,7 @@ func DecodeSignal(b []byte) (*Signal, error) {
 		MessageTime:  r.int(),
 		Body:         r.string(),
 		Extra:        r.string(),
+		Recalled:     r.bool(),
 	}
 	return s, r.end("signal")
 }

@@ -42,7 +42,7 @@ func sampleBlock() *chat.Block {
 
 func sampleRequest() *chat.Request {
 	return &chat.Request{
-		Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
+		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
 		First: true, Deadline: time.UnixMilli(1_700_000_000_123),
 	}
 }

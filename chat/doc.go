@@ -8,7 +8,9 @@
 //	conversation  a pair of users, or a group
 //	request       what a device asks of a conversation, not yet judged; it travels through the ingress
 //	message       a request to say something
-//	record        what happened in a conversation: a message with its seq, a refusal
+//	record        what happened in a conversation: a message with its seq, a refusal, a read, a recall, a change of a group
+//	roster        who is in a group and who was, with the places between which each may see its records
+//	change        what Postgres has decided of a group: it is carried into the log by the outbox
 //	block         the records committed together, in one revision of the log's bucket
 //	log           all blocks of a partition, in order
 //	seq           a message's number in its conversation: 1, 2, 3, … without a gap

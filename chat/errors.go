@@ -5,7 +5,8 @@ import (
 	"strconv"
 )
 
-// Code is an error code as clients see it. The original's codes keep their numbers; ours are the 9xxxx ones from 90002 on and 50006.
+// Code is an error code as clients see it. The original's codes keep their numbers; ours are the 9xxxx ones from 90002 on and
+// 50006 to 50008.
 type Code int32
 
 // The codes that this server answers with. What each means, whether trying again can help, and whether the connection is
@@ -16,7 +17,23 @@ const (
 	UserMissing     Code = 20001
 	SenderMuted     Code = 50002
 	SenderForbidden Code = 50003
+	RecallTooLate   Code = 50004
+	RecalledAlready Code = 50005
 	MessageIDReused Code = 50006
+	MessageMissing  Code = 50007
+	NotYours        Code = 50008
+
+	GroupMissing   Code = 40000
+	NotMember      Code = 40006
+	GroupIsMuted   Code = 40012
+	MemberIsMuted  Code = 40017
+	GroupIsGone    Code = 40018
+	MemberLimit    Code = 40005
+	AlreadyMember  Code = 40003
+	GroupExists    Code = 40001
+	ManagersOnly   Code = 40007
+	OwnerOnly      Code = 40009
+	OwnerNotRemove Code = 40010
 
 	FriendDeleted    Code = 30004
 	DeletedByFriend  Code = 30005
@@ -66,9 +83,24 @@ var Codes = []CodeInfo{
 	{FriendBlocked, "friend_blocked", "you have blocked this friend", false, false},
 	{BlockedByFriend, "blocked_by_friend", "the other side has blocked you", false, false},
 	{RelationMissing, "relation_missing", "you are not friends", false, false},
+	{GroupMissing, "group_missing", "the group does not exist", false, false},
+	{GroupExists, "group_exists", "the group exists already", false, false},
+	{AlreadyMember, "already_member", "the user is a member already", false, false},
+	{MemberLimit, "member_limit", "the group has as many members as it may have", false, false},
+	{NotMember, "not_member", "not a member of the conversation", false, false},
+	{ManagersOnly, "managers_only", "only managers and the owner may do this", false, false},
+	{OwnerOnly, "owner_only", "only the owner may do this", false, false},
+	{OwnerNotRemove, "owner_not_removed", "the owner cannot be removed", false, false},
+	{GroupIsMuted, "group_muted", "the group is muted", false, false},
+	{MemberIsMuted, "member_muted", "the member is muted", false, false},
+	{GroupIsGone, "group_destroyed", "the group was destroyed", false, false},
 	{SenderMuted, "sender_muted", "the sender is muted", false, false},
 	{SenderForbidden, "sender_forbidden", "the sender is forbidden", false, false},
+	{RecallTooLate, "recall_too_late", "the message is too old to be recalled", false, false},
+	{RecalledAlready, "recalled_already", "the message was recalled already", false, false},
 	{MessageIDReused, "message_id_reused", "this messageId was used for another message", false, false},
+	{MessageMissing, "message_missing", "there is no such message in the conversation", false, false},
+	{NotYours, "not_yours", "only its sender, or a group's managers and owner, may recall a message", false, false},
 	{SignMissing, "sign_missing", "the login needs a userSign", false, false},
 	{AppMissing, "app_missing", "the app does not exist", false, false},
 	{SignWrong, "sign_wrong", "the userSign is wrong", false, false},

@@ -1,5 +1,7 @@
 package chat
 
+import "time"
+
 // What the sequencer must know to judge a request, as Postgres tells it. Everything else it knows from the log.
 
 // App is a tenant's row: its keys and its options.
@@ -8,6 +10,9 @@ type App struct {
 	Keys        []string // the keys that sign user signatures: one, or two while they are changed
 	CheckFriend bool     // a message needs a friendship both ways
 	CheckBlack  bool     // and nobody may have blocked the other; looked at only with CheckFriend, as the original does
+
+	LoginPolicy          LoginPolicy // 0: the deployment's
+	HistoryBeforeJoining bool        // a group's new members see what was said before
 }
 
 // User is an existing user's row, as far as messages need it.
@@ -37,9 +42,39 @@ type RelationKey struct {
 
 // Stored is what Postgres knows of a message that was placed.
 type Stored struct {
-	Seq    Seq
-	Place  Place
-	Digest Digest
+	Seq      Seq
+	Place    Place
+	Digest   Digest
+	Recalled bool
+}
+
+// ReadKey names a user's read position in a conversation.
+type ReadKey struct {
+	Conversation Conversation
+	User         UserID
+}
+
+// Target names a message that is to be recalled: by its seq, or by its place if the seq is 0.
+type Target struct {
+	Conversation Conversation
+	Seq          Seq
+	Place        Place
+}
+
+// Targeted is what is known of a message that is to be recalled.
+type Targeted struct {
+	Sender    UserID
+	MessageID string
+	Seq       Seq
+	Place     Place
+	Time      time.Time // of its block
+	Recalled  bool
+}
+
+// SeqRange is the messages of a conversation with After < seq ≤ To.
+type SeqRange struct {
+	Conversation Conversation
+	After, To    Seq
 }
 
 // Needs lists what one look-up asks for. No key stands in it twice.
@@ -49,6 +84,13 @@ type Needs struct {
 	Relations []RelationKey
 	Heads     []Conversation
 	IDs       []ID
+	Groups    []Conversation
+	Reads     []ReadKey
+	Targets   []Target
+	Senders   []SeqRange
+
+	Partition   Partition // of Groups
+	EndedBefore Place     // of Groups: stays that ended before it are not asked for; 0: only those that have not ended are
 }
 
 // Facts is the answer to [Needs]: each map holds what exists; a key that was asked for and is not there does not exist (a head: 0).
@@ -58,6 +100,10 @@ type Facts struct {
 	Relations map[RelationKey]Relation
 	Heads     map[Conversation]Seq
 	IDs       map[ID]Stored
+	Groups    map[Conversation]GroupState
+	Reads     map[ReadKey]Seq
+	Targets   map[Target]Targeted
+	Senders   map[SeqRange][]UserID // each once
 }
 
 // Entry is a block at its revision: one entry of the log.
@@ -80,7 +126,9 @@ type Route struct {
 	Session  SessionID
 	Protocol int32 // the version in the login frame's header
 	Epoch    Epoch
-	Since    int64 // Unix milliseconds of the login
+	Since    int64  // Unix milliseconds of the login
+	Status   int32  // what the session says of itself: 1 online, others are the client's own; 0: it has said nothing
+	Custom   string // and in words
 }
 
 // Newer reports whether r is a newer login of the same device than o: the higher epoch; the higher (edge, session) breaks a tie, so

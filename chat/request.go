@@ -8,16 +8,36 @@ type Position uint64
 // Life names a memory stream's content between two losses of it. A position of another life is void.
 type Life uint64
 
-// Request is what a device asks of a conversation: decoded and authenticated by an edge, not yet judged.
+// RequestKind tells what is asked for.
+type RequestKind uint8
+
+// The kinds of request.
+const (
+	AskMessage RequestKind = 1 // to say something
+	AskRead    RequestKind = 2 // to move the reader's position forward
+	AskRecall  RequestKind = 3 // to recall a message
+	AskChange  RequestKind = 4 // to put into the log what Postgres has decided of a group
+)
+
+// Request is what a device asks of a conversation: decoded and authenticated by an edge, not yet judged. A group's change comes from the
+// outbox of Postgres instead.
 type Request struct {
+	Kind         RequestKind
 	Conversation Conversation
-	Sender       Device // the connection's identity, never the frame's
-	MessageID    string // the client's own id of the message
-	Body         string
-	Extra        string
-	MessageTime  int64 // the client's own time in Unix milliseconds; 0: not given
-	First        bool  // the client vouches that it has never sent this message before (protocol 3)
+	Sender       Device // the connection's identity, never the frame's; of a change only the user who made it, if it was one
+	MessageID    string // the client's own id of the message, or of the recall
 	Deadline     time.Time
+
+	// Of a message.
+	Body        string
+	Extra       string
+	MessageTime int64 // the client's own time in Unix milliseconds; 0: not given
+	First       bool  // the client vouches that it has never sent this message before (protocol 3)
+
+	Seq    Seq     // of a read: the newest message that was read; of a recall: the message's, 0 if the place is given
+	Place  Place   // of a recall: the message's, 0 if the seq is given
+	Named  UserID  // of a read: whose message the reader named; empty: nobody's
+	Change *Change // of a change
 }
 
 // ID returns the identity of the message that is asked for.

@@ -149,7 +149,7 @@ func (s *Sequencer) fold(e Entry, now time.Time) error {
 			s.heads[r.Conversation] = head{r.Seq, e.Revision, now}
 		}
 		id := r.ID()
-		s.ids.add(id, Stored{r.Seq, PlaceOf(s.cfg.Base, e.Revision, i), r.Digest}, e.Revision, now)
+		s.ids.add(id, Stored{Seq: r.Seq, Place: PlaceOf(s.cfg.Base, e.Revision, i), Digest: r.Digest}, e.Revision, now)
 		s.filter.Add(id.Prefix())
 	}
 	s.tail = Mark{e.Revision, e.Block.Hash}

@@ -345,6 +345,7 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 // send puts a request into the ingress. Only a first attempt says that it is one.
 func (w *world) send(from, to chat.UserID, id, body string, first bool) {
 	q := &chat.Request{
+		Kind:         chat.AskMessage,
 		Conversation: chat.PairOf(1, from, to),
 		Sender:       chat.Device{App: 1, User: from, Client: chat.Web, IMEI: "x"},
 		MessageID:    id,

@@ -116,6 +116,7 @@ func (x *script) send(t *testing.T, f []string) {
 	}
 	x.position++
 	x.s.Offer(x.position, &chat.Request{
+		Kind:         chat.AskMessage,
 		Conversation: chat.PairOf(app, chat.UserID(from), chat.UserID(f[1])),
 		Sender:       chat.Device{App: app, User: chat.UserID(from)},
 		MessageID:    f[2], Body: f[3], First: len(f) > 4 && f[4] == "first",

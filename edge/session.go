@@ -130,6 +130,7 @@ func (s *session) message(f *wire.Up, now time.Time) step {
 		return s.refuseMessage(m.MessageID, err)
 	}
 	return step{request: &chat.Request{
+		Kind:         chat.AskMessage,
 		Conversation: chat.PairOf(s.device.App, s.device.User, m.To),
 		Sender:       s.device,
 		MessageID:    m.MessageID,

@@ -141,6 +141,7 @@ func TestMemoryStreamsBeginANewLife(t *testing.T) {
 
 func request(id string) *chat.Request {
 	return &chat.Request{
+		Kind:         chat.AskMessage,
 		Conversation: chat.PairOf(1, "a", "b"), Sender: chat.Device{App: 1, User: "a"}, MessageID: id, Body: string(make([]byte, 1000)),
 		Deadline: time.Now().Add(time.Minute),
 	}

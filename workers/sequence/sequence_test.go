@@ -32,6 +32,7 @@ func start(t *testing.T, cfg sequence.Config) (stop func()) {
 
 func message(from, to chat.UserID, id, body string) *chat.Request {
 	return &chat.Request{
+		Kind:         chat.AskMessage,
 		Conversation: chat.PairOf(10001, from, to),
 		Sender:       chat.Device{App: 10001, User: from, Client: chat.Web, IMEI: "w"},
 		MessageID:    id,

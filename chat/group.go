@@ -1,0 +1,76 @@
+package chat
+
+// MemberRole is what a member may do in a group. The numbers are the wire's.
+type MemberRole uint8
+
+// The roles of members.
+const (
+	Ordinary MemberRole = 0
+	Manager  MemberRole = 1
+	Owner    MemberRole = 2
+)
+
+// ChangeKind tells what has changed in a group. The numbers are part of the log's format.
+type ChangeKind uint8
+
+// The kinds of change.
+const (
+	GroupCreated     ChangeKind = 1 // by its owner, who is the one user and the first member
+	MembersJoined    ChangeKind = 2 // the users are members from here on, with the role
+	MemberLeft       ChangeKind = 3 // the user went by himself
+	MemberRemoved    ChangeKind = 4 // the user was removed
+	RoleSet          ChangeKind = 5 // the user has the role
+	MemberMuted      ChangeKind = 6 // the user may not speak until a time
+	GroupMuted       ChangeKind = 7 // only managers and the owner may speak, or everybody again
+	GroupDestroyed   ChangeKind = 8 // nobody may speak any more
+	GroupTransferred ChangeKind = 9 // the user is the owner, the one before is ordinary
+)
+
+// MaxChangeUsers is how many users one change may concern.
+const MaxChangeUsers = 100
+
+// Change is a change of a group. Postgres decides it and numbers it; it holds from its record's place on.
+type Change struct {
+	Kind    ChangeKind
+	Version int64 // of the group, 1, 2, 3, …: each change has the next one
+	Users   []UserID
+	Role    MemberRole // of MembersJoined and RoleSet
+	Until   int64      // of MemberMuted: Unix milliseconds; in the past: the user may speak again
+	On      bool       // of GroupMuted
+}
+
+// GroupOf returns the conversation of a group.
+func GroupOf(app AppID, group string) Conversation {
+	return Conversation{App: app, Kind: Group, A: group}
+}
+
+// Membership is one stay of a user in a group: a record at a place p is his to see if Joined < p < Left.
+type Membership struct {
+	User       UserID
+	Joined     Place
+	Left       Place // 0: he is there
+	Role       MemberRole
+	MutedUntil int64 // Unix milliseconds
+	At         Place // of the newest change of role or mute, or of the joining
+}
+
+// Covers reports whether what is at a place is within the stay.
+func (m *Membership) Covers(p Place) bool { return m.Joined < p && (m.Left == 0 || p < m.Left) }
+
+// GroupState is what Postgres has folded of a group's log.
+type GroupState struct {
+	Version   int64 // of the newest change; 0: there is no such group
+	Muted     bool
+	Destroyed bool
+	At        Place // of the newest change
+	Members   []Membership
+	Mark      Revision // how far Postgres had the partition: what the log has after it is not in here
+}
+
+// Outgoing is a change that waits in Postgres's outbox until it is in the log.
+type Outgoing struct {
+	ID           int64
+	Conversation Conversation
+	By           UserID // who made it; empty: the app itself
+	Change       Change
+}
