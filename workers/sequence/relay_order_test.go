@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,50 +13,76 @@ import (
 	"github.com/whaleshark-im/whaleshark/chat"
 )
 
-type rows []chat.Outgoing
+// post is both ends of a relay: the rows that wait, and what was sent.
+type post struct {
+	mu   sync.Mutex
+	rows []chat.Outgoing
+	sent []string
+}
 
-func (r *rows) Outgoing(context.Context, int) ([]chat.Outgoing, error) { return *r, nil }
+func (p *post) Outgoing(context.Context, int) ([]chat.Outgoing, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.rows), nil
+}
+
+func (p *post) submit(q *chat.Request, done func(error)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent = append(p.sent, fmt.Sprint(q.Conversation.A, q.Change.Version))
+	done(nil)
+}
+
+func (p *post) add(id int64, group string, version int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rows = append(p.rows, chat.Outgoing{ID: id, Conversation: chat.GroupOf(1, group), Change: chat.Change{Version: version}})
+}
+
+// drop takes the n oldest rows out.
+func (p *post) drop(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.rows = p.rows[n:]
+}
+
+func (p *post) want(t *testing.T, when string, list ...string) {
+	t.Helper()
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !slices.Equal(p.sent, list) {
+		t.Errorf("%s: %v was sent, want %v", when, p.sent, list)
+	}
+	p.sent = nil
+}
 
 // TestARelayKeepsTheOrderOfAGroup holds what a relay sends against time: a row that stays goes again after a while, and those behind it follow it.
 func TestARelayKeepsTheOrderOfAGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		var box rows
-		add := func(id int64, group string, version int64) {
-			box = append(box, chat.Outgoing{ID: id, Conversation: chat.GroupOf(1, group), Change: chat.Change{Version: version}})
-		}
-		var sent []string
-		want := func(when string, list ...string) {
-			t.Helper()
-			synctest.Wait()
-			if !slices.Equal(sent, list) {
-				t.Errorf("%s: %v was sent, want %v", when, sent, list)
-			}
-			sent = nil
-		}
-		r := relay{outbox: &box, patience: time.Second, log: slog.New(slog.DiscardHandler), submit: func(q *chat.Request, done func(error)) {
-			sent = append(sent, fmt.Sprint(q.Conversation.A, q.Change.Version))
-			done(nil)
-		}}
-		add(1, "g", 1)
-		add(2, "h", 1)
+		var p post
+		r := relay{outbox: &p, patience: time.Second, log: slog.New(slog.DiscardHandler), submit: p.submit}
+		p.add(1, "g", 1)
+		p.add(2, "h", 1)
 		go r.run(ctx) // ends with ctx, and the bubble waits for it
-		want("at once", "g1", "h1")
+		p.want(t, "at once", "g1", "h1")
 
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
-		want("nothing new")
-		add(3, "g", 2)
+		p.want(t, "nothing new")
+		p.add(3, "g", 2)
 		time.Sleep(200 * time.Millisecond) //nolint:forbidigo // the bubble's time
-		want("what is new goes alone", "g2")
+		p.want(t, "what is new goes alone", "g2")
 
 		time.Sleep(time.Second) //nolint:forbidigo // the bubble's time
-		want("what stays goes again, and what is behind it", "g1", "h1", "g2")
-		box = box[2:]
+		p.want(t, "what stays goes again, and what is behind it", "g1", "h1", "g2")
+		p.drop(2)
 		time.Sleep(3 * time.Second) //nolint:forbidigo // the bubble's time
-		want("what is gone goes no more", "g2")
+		p.want(t, "what is gone goes no more", "g2")
+		cancel()
+		synctest.Wait()
 		if len(r.sent) != 1 {
 			t.Errorf("the relay remembers %d rows, want the one that is there", len(r.sent))
 		}
-		cancel()
 	})
 }
