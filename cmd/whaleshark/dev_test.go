@@ -149,7 +149,7 @@ func TestDev(t *testing.T) {
 		worker := runInBackground(t, "worker", "sequence", "--data", dir) // it finds NATS and Postgres through the folder
 		worker.says(worker.errs, "worker started")
 		prints(t, "", "10001/p/alice/bob#1", append(alice, "bob", "hello")...)
-		prints(t, "one\ntwo\n", "10001/p/alice/bob #3", append(alice, "bob", "-")...)
+		prints(t, "one\ntwo\n", "10001/p/alice/bob#3", append(alice, "bob", "-")...)
 		for _, want := range []string{`"seq":1,`, `"body":"two"`} {
 			bob.says(bob.out, want)
 		}
@@ -186,7 +186,7 @@ func TestDev(t *testing.T) {
 	t.Run("a start finds everything again", func(t *testing.T) {
 		dev.stop()
 		_, r := startDev(t, dir)
-		prints(t, "", "10001/p/alice/bob #4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
+		prints(t, "", "10001/p/alice/bob#4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
 	})
 }
 
