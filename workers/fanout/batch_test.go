@@ -23,15 +23,13 @@ func device(user chat.UserID, imei string) chat.Device {
 
 // deliveries tells what a batch hands out, a line a delivery: edge, command, sessions, and the words of the payload that are asked for.
 func deliveries(routes []chat.Route, f func(*batch)) []string {
-	b := &batch{
-		routes: func(u chat.UserKey) []chat.Route {
-			mine := slices.DeleteFunc(slices.Clone(routes), func(r chat.Route) bool { return r.Device.User != u.User || r.Device.App != u.App })
-			return newest(mine, func(e chat.NodeID) bool { return e == "dead" })
-		},
-		revision: 7,
-		pushes:   make(map[chat.NodeID]*chat.Push),
-	}
+	b := newBatch(0, func(u chat.UserKey) []chat.Route {
+		mine := slices.DeleteFunc(slices.Clone(routes), func(r chat.Route) bool { return r.Device.User != u.User || r.Device.App != u.App })
+		return live(mine, func(e chat.NodeID) bool { return e == "dead" })
+	}, limits{broadcast: 5, notify: 7})
+	b.revision = 7
 	f(b)
+	b.finish(7)
 	var lines []string
 	for _, edge := range slices.Sorted(maps.Keys(b.pushes)) {
 		for _, d := range b.pushes[edge].Deliveries {
@@ -55,7 +53,7 @@ func told(payload []byte) string {
 func TestWhoGetsAMessage(t *testing.T) {
 	message := func(from, to chat.UserID) func(*batch) {
 		return func(b *batch) {
-			b.message(&chat.Record{
+			b.pair(&chat.Record{
 				Kind: chat.MessageRecord, Conversation: chat.PairOf(1, from, to), Sender: device(from, "1"), MessageID: "m", Seq: 3, Body: "hi",
 			}, 9)
 		}
@@ -99,7 +97,7 @@ func TestWhoGetsAMessage(t *testing.T) {
 		},
 		"a refusal: the sending device alone": {
 			slices.Concat(alice, bob), func(b *batch) {
-				b.refusal(&chat.Record{Conversation: chat.PairOf(1, "alice", "bob"), Sender: device("alice", "1"), MessageID: "m", Code: chat.SenderMuted})
+				b.pair(&chat.Record{Kind: chat.RefusalRecord, Conversation: chat.PairOf(1, "alice", "bob"), Sender: device("alice", "1"), MessageID: "m", Code: chat.SenderMuted}, 9)
 			},
 			[]string{"e1 send_ack to [11] refused"},
 		},
