@@ -30,12 +30,18 @@ type conn struct {
 	pinged   atomic.Bool  // a ping ever came
 	pinging  atomic.Bool  // a WebSocket ping is under way
 	endAt    atomic.Int64 // Unix milliseconds since when it is ending; 0: it is not
+	kickedAt atomic.Int64 // Unix milliseconds since when another login has ended the session; 0: none has
+
+	// Whoever writes or removes the route.
+	posting sync.Mutex
+	posted  bool // the route is in the streams, or may be
 
 	// Owned by the reader.
 	session session
 
-	// Written by the reader in the table, under its lock; the device never changes once frames can come.
-	route chat.Route
+	// Written in the table, under its lock; the device never changes once frames can come.
+	route  chat.Route
+	policy chat.LoginPolicy // that held at the login
 }
 
 // The phases of a connection, for those who watch it.
@@ -84,6 +90,10 @@ func (c *conn) take(ctx context.Context, f *wire.Up) {
 	c.edge.metrics.in(f.Command)
 	if f.Command == wire.Ping {
 		c.pinged.Store(true)
+	}
+	if c.kicked() && f.Command != wire.Logout {
+		c.do(ctx, f, c.session.refuse(f, chat.Error{Code: chat.Kicked}))
+		return
 	}
 	c.do(ctx, f, c.session.take(f, time.Now()))
 }
@@ -193,16 +203,4 @@ func (c *conn) end(e ending) {
 	word := e.lastWord(c.protocol.Load(), c.phase.Load())
 	dropped := c.out.finish(&e, word, e.code == chat.SlowConsumer, c.startWrite)
 	c.edge.metrics.drop(e.reason, dropped)
-}
-
-// depart takes the session out of the table and its route out of the streams.
-func (c *conn) depart(ctx context.Context) {
-	if !c.edge.sessions.leave(c) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.edge.cfg.CloseTimeout)
-	defer cancel()
-	if err := c.edge.streams.DropRoute(ctx, c.route); err != nil {
-		c.edge.cfg.Log.WarnContext(ctx, "route was not dropped", "device", c.route.Device, "session", c.id, "err", err)
-	}
 }
