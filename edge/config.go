@@ -79,6 +79,8 @@ type Config struct {
 
 	Log     *slog.Logger          // default: discarded
 	Metrics prometheus.Registerer // default: counted for nobody
+
+	cursor func() chat.Place // [Streams.Cursor], for the sessions
 }
 
 func (c Config) withDefaults() Config {

@@ -36,6 +36,8 @@ type conn struct {
 	posting sync.Mutex
 	posted  bool // the route is in the streams, or may be
 
+	statuses atomic.Int32 // how many were set since a write of the route began; 0: none is under way
+
 	// Owned by the reader.
 	session session
 
@@ -102,8 +104,8 @@ func (c *conn) take(ctx context.Context, f *wire.Up) {
 func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 	c.protocol.Store(c.session.protocol)
 	switch {
-	case st.dropped:
-		c.edge.metrics.drop(st.refused.String(), 1)
+	case st.dropped != "":
+		c.edge.metrics.drop(st.dropped, 1)
 	case st.refused != 0:
 		c.edge.metrics.refuse(st.refused)
 	}
@@ -117,6 +119,10 @@ func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 		c.submit(st.request)
 	case st.signal != nil:
 		c.signal(ctx, f, st.signal)
+	case st.status != nil:
+		c.setStatus(ctx, st.status)
+	case st.watch != nil:
+		c.watch(st.watch)
 	case st.end != nil:
 		c.end(*st.end)
 	}
@@ -134,14 +140,23 @@ func (c *conn) submit(q *chat.Request) {
 			c.edge.metrics.drop(dropUnknown, 1)
 			return
 		}
-		c.edge.metrics.refuse(e.Code)
-		c.send(local(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: e.Code, Reason: e.Reason, MessageID: q.MessageID})))
+		st := refusalOf(q, e).step(c.protocol.Load())
+		if st.dropped != "" {
+			c.edge.metrics.drop(st.dropped, 1)
+			return
+		}
+		c.edge.metrics.refuse(st.refused)
+		c.send(st.answer)
 	})
 }
 
 func (c *conn) signal(ctx context.Context, f *wire.Up, s *chat.Signal) {
 	err := c.edge.streams.Signal(s)
 	if err == nil {
+		return
+	}
+	if s.Kind == chat.Typing { // it is over before it could be sent again
+		c.edge.metrics.drop(dropTyping, 1)
 		return
 	}
 	if _, ok := errors.AsType[chat.Error](err); !ok {

@@ -59,7 +59,3 @@ func (s *served) raise(p chat.Partition, to chat.Revision) {
 	defer s.mu.Unlock()
 	s.to[p] = max(s.to[p], to)
 }
-
-// Routes returns the routes of all sessions that are here now, to be written again when the streams have lost them. A session that ends
-// meanwhile drops its route by itself, perhaps before the caller writes it: look again afterwards.
-func (e *Edge) Routes() []chat.Route { return e.sessions.routes() }

@@ -237,7 +237,7 @@ func TestPoliciesEndSessionsEverywhere(t *testing.T) {
 // TestLoginsAtOnce logs several devices of one user in at the same moment on two edges: the newest session remains, and it alone.
 func TestLoginsAtOnce(t *testing.T) {
 	nats := streamstest.Server(t)
-	cfg := Config{KickGrace: -1}
+	cfg := Config{KickGrace: 100 * time.Millisecond}
 	edges := []*realEdge{
 		startReal(t, streamstest.Connect(t, nats, streams.Layout{}), cfg), startReal(t, streamstest.Connect(t, nats, streams.Layout{}), cfg),
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/wire"
 )
 
 // table finds connections: all of them, the sessions among them by number and by user.
@@ -124,6 +125,28 @@ func (t *table) passed(r *chat.Route) (replaced *conn, kicked []*conn) {
 		}
 	}
 	return replaced, kicked
+}
+
+// setStatus notes what a session says of itself, and reports whether that is new.
+func (t *table) setStatus(c *conn, s *wire.StatusSet) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sessions[c.id] == nil || c.route.Status == s.Status && c.route.Custom == s.Custom {
+		return false
+	}
+	c.route.Status, c.route.Custom = s.Status, s.Custom
+	return true
+}
+
+// sendBeside queues a frame for the sessions of the user's other devices.
+func (t *table) sendBeside(d chat.Device, f frame) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, c := range t.users[userOf(d)] {
+		if c.route.Device != d {
+			c.send(f)
+		}
+	}
 }
 
 // send queues a frame for each session, and returns how many of them are not here.

@@ -91,6 +91,7 @@ func (e *Edge) sweep(ctx context.Context) {
 				v := c.vitals()
 				c.carryOut(ctx, v.due(&e.cfg, now.UnixMilli()))
 			}
+			e.presence.sweep(now.UnixMilli())
 		}
 	}
 }

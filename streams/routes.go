@@ -183,9 +183,8 @@ func (w *Routes) apply(ch routeChange) (was *chat.Route) {
 		}
 	case ch.gone:
 		return nil
-	case was != nil:
-		routes = slices.Clone(routes)
-		routes[i] = r
+	case was != nil: // what was written last stands last
+		routes = append(slices.Concat(routes[:i], routes[i+1:]), r)
 	default:
 		routes = append(routes[:len(routes):len(routes)], r)
 		w.edges[r.Edge]++
@@ -198,7 +197,7 @@ func (w *Routes) apply(ch routeChange) (was *chat.Route) {
 	return was
 }
 
-// Of returns a user's routes. The slice must not be changed.
+// Of returns a user's routes in the order in which they were written. The slice must not be changed.
 func (w *Routes) Of(user chat.UserKey) []chat.Route {
 	w.mu.Lock()
 	defer w.mu.Unlock()
