@@ -4,12 +4,10 @@ import "time"
 
 // What history reads of a conversation: from Postgres up to the marks, and from the log after them.
 
-// Item is a record with where and when it was placed.
-//
-// Of a read only the reader, the seq and the place count: what it moved from is not kept.
+// Item is a record with where and when it was placed. Of a read the device and what it moved from are not kept.
 type Item struct {
 	Place    Place
-	Time     time.Time // of its block; of a read that Postgres has, which does not keep it: zero
+	Time     time.Time // of its block; of a read, which has none in Postgres: zero
 	Record   Record
 	Recalled bool // a message that was recalled since: body and extra are empty
 }
@@ -28,6 +26,7 @@ type Talk struct {
 // Span is a conversation's records that are a user's to see: those with After < place < Before.
 type Span struct {
 	Number        int64 // Postgres's own number of the conversation
+	Conversation  Conversation
 	After, Before Place
 	Seq           Seq // of messages: those above it
 }
