@@ -4,10 +4,10 @@ import "time"
 
 // What history reads of a conversation: from Postgres up to the marks, and from the log after them.
 
-// Item is a record with where and when it was placed. Of a read the device and what it moved from are not kept.
+// Item is a record with where and when it was placed. Of a read the time, the device and what it moved from are not kept.
 type Item struct {
 	Place    Place
-	Time     time.Time // of its block; of a read, which has none in Postgres: zero
+	Time     time.Time // of its block
 	Record   Record
 	Recalled bool // a message that was recalled since: body and extra are empty
 }
