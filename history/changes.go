@@ -68,10 +68,14 @@ func (c *cut) changed(ctx context.Context, after chat.Place, limit int) ([]*talk
 	var talks []*talk
 	var numbers []int64
 	for _, t := range tail {
+		news := t.news()
+		if news == 0 {
+			continue // Postgres tells when it has changed
+		}
 		if t.Number != 0 {
 			numbers = append(numbers, t.Number)
 		}
-		if t.Changed = t.news(); t.Changed > after {
+		if t.Changed = news; news > after {
 			talks = append(talks, t)
 		}
 	}
@@ -80,7 +84,12 @@ func (c *cut) changed(ctx context.Context, after chat.Place, limit int) ([]*talk
 		return nil, err
 	}
 	for _, s := range stored {
-		talks = append(talks, c.stored(s))
+		t := tail[s.Conversation]
+		if t == nil {
+			t = c.empty(s.Conversation)
+		}
+		t.Talk = s
+		talks = append(talks, t)
 	}
 	slices.SortFunc(talks, func(a, b *talk) int { return cmp.Compare(a.Changed, b.Changed) })
 	return talks[:min(len(talks), limit)], nil

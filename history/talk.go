@@ -167,7 +167,8 @@ func (t *talk) blank(items []chat.Item) {
 	}
 }
 
-// tail returns the user's conversations that the log has records of after the marks; of only one conversation, if one is given.
+// tail returns the user's conversations that the log has records of after the marks; of only one conversation, if one is given. Not all
+// of them have news: a recall blanks messages also for those who have left.
 func (c *cut) tail(ctx context.Context, only *chat.Conversation) (map[chat.Conversation]*talk, error) {
 	talks := make(map[chat.Conversation]*talk)
 	for _, e := range c.entries {
@@ -191,7 +192,7 @@ func (c *cut) tail(ctx context.Context, only *chat.Conversation) (map[chat.Conve
 		}
 	}
 	for of, t := range talks {
-		if t.finish(); only == nil && (!t.mine() || t.news() == 0) {
+		if t.finish(); only == nil && !t.mine() {
 			delete(talks, of)
 		}
 	}
@@ -222,12 +223,10 @@ func (c *cut) addStored(ctx context.Context, talks map[chat.Conversation]*talk) 
 	return nil
 }
 
-func (c *cut) empty(of chat.Conversation) *talk { return c.stored(chat.Talk{Conversation: of}) }
-
-// stored returns a conversation as Postgres has it.
-func (c *cut) stored(t chat.Talk) *talk {
+// empty returns a conversation of which nothing is known yet.
+func (c *cut) empty(of chat.Conversation) *talk {
 	return &talk{
-		Talk: t, user: c.user.User, early: c.early,
+		Talk: chat.Talk{Conversation: of}, user: c.user.User, early: c.early,
 		reads: make(map[chat.UserID]chat.Item), recalled: make(map[chat.Place]bool),
 	}
 }

@@ -167,7 +167,7 @@ WHERE r.place > @after AND r.place < @before;
 
 -- RejectedOf reads what was put aside of some conversations: it was placed all the same.
 -- name: RejectedOf :many
-SELECT place, created_at, record, (recalled IS NOT NULL)::boolean AS recalled
+SELECT place, record, (recalled IS NOT NULL)::boolean AS recalled
 FROM rejected_record
 WHERE token = ANY (@tokens::text[]) AND place > @after AND place < @before
 ORDER BY place;

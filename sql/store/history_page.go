@@ -114,7 +114,7 @@ func (s *Snapshot) SpanRecords(ctx context.Context, spans []chat.Span, descendin
 	}
 	items := make([]chat.Item, len(rows))
 	for i := range rows {
-		r, err := decodeRecord(rows[i].Data)
+		r, _, err := decodeRecord(rows[i].Data)
 		if err != nil {
 			return nil, fmt.Errorf("read record at place %d: %w", rows[i].Place, err)
 		}
@@ -138,14 +138,14 @@ func (s *Snapshot) Aside(ctx context.Context, conversations []chat.Conversation,
 	}
 	items := make([]chat.Item, len(rows))
 	for i := range rows {
-		r, err := decodeRecord(rows[i].Record)
+		r, at, err := decodeRecord(rows[i].Record)
 		if err != nil {
 			return nil, fmt.Errorf("read record at place %d: %w", rows[i].Place, err)
 		}
 		if rows[i].Recalled {
-			r.Body, r.Extra, r.Erased = "", "", true
+			erase(&r)
 		}
-		items[i] = chat.Item{Place: chat.Place(rows[i].Place), Time: rows[i].CreatedAt, Record: r, Recalled: rows[i].Recalled}
+		items[i] = chat.Item{Place: chat.Place(rows[i].Place), Time: at, Record: r, Recalled: rows[i].Recalled}
 	}
 	return items, nil
 }

@@ -557,17 +557,16 @@ func (q *Queries) RecordsUp(ctx context.Context, arg RecordsUpParams) ([]Records
 }
 
 const RejectedOf = `-- name: RejectedOf :many
-SELECT place, created_at, record, (recalled IS NOT NULL)::boolean AS recalled
+SELECT place, record, (recalled IS NOT NULL)::boolean AS recalled
 FROM rejected_record
 WHERE token = ANY ($1::text[]) AND place > $2 AND place < $3
 ORDER BY place
 `
 
 type RejectedOfRow struct {
-	Place     int64
-	CreatedAt time.Time
-	Record    []byte
-	Recalled  bool
+	Place    int64
+	Record   []byte
+	Recalled bool
 }
 
 // RejectedOf reads what was put aside of some conversations: it was placed all the same.
@@ -580,12 +579,7 @@ func (q *Queries) RejectedOf(ctx context.Context, tokens []string, after int64, 
 	var items []RejectedOfRow
 	for rows.Next() {
 		var i RejectedOfRow
-		if err := rows.Scan(
-			&i.Place,
-			&i.CreatedAt,
-			&i.Record,
-			&i.Recalled,
-		); err != nil {
+		if err := rows.Scan(&i.Place, &i.Record, &i.Recalled); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
