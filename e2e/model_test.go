@@ -194,26 +194,26 @@ func (m *model) run(ctx context.Context, d time.Duration) []string {
 
 // disturb kills what runs, and starts it again; now and then it stops a sequencer for a while, which then finds itself replaced.
 func (m *model) disturb(until context.Context) {
-	for pause(until, time.Second); until.Err() == nil; pause(until, time.Duration(700+m.rng.IntN(900))*time.Millisecond) {
+	for rest(until, time.Second); until.Err() == nil; rest(until, time.Duration(700+m.rng.IntN(900))*time.Millisecond) {
 		slot := m.rng.IntN(len(m.here))
 		p := m.here[slot]
 		if m.argv[slot][1] == "sequence" && m.rng.IntN(2) == 0 {
 			_ = p.cmd.Process.Signal(syscall.SIGSTOP)
-			pause(until, 3500*time.Millisecond)
+			rest(until, 3500*time.Millisecond)
 			_ = p.cmd.Process.Signal(syscall.SIGCONT)
 			continue
 		}
 		m.here[slot] = nil
 		p.kill()
 		m.count(&m.killed)
-		pause(until, time.Duration(m.rng.IntN(400))*time.Millisecond)
+		rest(until, time.Duration(m.rng.IntN(400))*time.Millisecond)
 		m.start(slot)
 	}
 }
 
 // changeGroups lets members come and go, and gives them roles and mutes.
 func (m *model) changeGroups(until context.Context, rng *rand.Rand) {
-	for ; until.Err() == nil; pause(until, time.Duration(rng.IntN(200))*time.Millisecond) {
+	for ; until.Err() == nil; rest(until, time.Duration(rng.IntN(200))*time.Millisecond) {
 		i := rng.IntN(len(m.groups))
 		group, owner := chat.GroupOf(modelApp, m.groups[i]), m.users[i]
 		user := m.users[len(m.groups)+rng.IntN(len(m.users)-len(m.groups))]
@@ -280,7 +280,7 @@ func (m *model) check(ctx context.Context) []string {
 
 // try repeats a check until it finds nothing, or time is up.
 func (m *model) try(patience time.Duration, check func() []string) []string {
-	for deadline := time.Now().Add(patience); ; pause(m.h.t.Context(), 50*time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; rest(m.h.t.Context(), 50*time.Millisecond) {
 		if faults := check(); len(faults) == 0 || time.Now().After(deadline) {
 			return faults
 		}

@@ -89,7 +89,7 @@ func (p *player) online(ctx context.Context) (*client.Client, error) {
 				return c, nil
 			}
 		}
-		pause(ctx, 50*time.Millisecond)
+		rest(ctx, 50*time.Millisecond)
 	}
 	return nil, ctx.Err()
 }
@@ -238,7 +238,7 @@ func (p *player) frame(c wire.Command, payload []byte) {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) {
+func rest(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
@@ -267,7 +267,7 @@ func (p *player) play(ctx, until context.Context) {
 			_ = c.Close()
 			p.m.count(&p.m.cuts)
 		}
-		pause(until, time.Duration(p.rng.IntN(120))*time.Millisecond)
+		rest(until, time.Duration(p.rng.IntN(120))*time.Millisecond)
 	}
 }
 
@@ -352,7 +352,7 @@ func (p *player) send(ctx context.Context, m wire.Message) (wire.Ack, error) {
 		if e, ok := errors.AsType[chat.Error](err); ok && !e.Code.Info().Retryable {
 			return ack, err
 		}
-		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+		if rest(ctx, 20*time.Millisecond); ctx.Err() != nil {
 			return ack, err
 		}
 	}
