@@ -304,7 +304,7 @@ type Welcome struct {
 	ServerTime int64      // Unix milliseconds
 	Heartbeat  int64      // milliseconds; ping this often
 	MaxBody    int64      // bytes; no body up may be longer
-	Cursor     chat.Place // the session has, or is sent, everything up to here
+	Cursor     chat.Place // up to where the session has everything, unless Truncated; whatever is later comes
 	Resume     bool       // the login asked for what it has missed
 	Resumed    int64      // how many records of it were sent; told if Resume
 	Truncated  bool       // the client is too far behind to be sent all of it: it must pull; told if Resume
@@ -388,7 +388,7 @@ func ParseRefusal(body []byte) (Refusal, error) {
 // Pong is the payload of a [Ping] down.
 type Pong struct {
 	ServerTime int64      // Unix milliseconds
-	Cursor     chat.Place // the session has been sent everything up to here: safe to resume from
+	Cursor     chat.Place // everything up to here was sent before: it is safe to resume from
 }
 
 // AppendPong appends the payload of a ping's answer.
