@@ -327,3 +327,23 @@ func TestTypingIsSeenAtOnceOrNever(t *testing.T) {
 	types()
 	h.want("*typing to [2]")
 }
+
+// TestParkedRecordsOutliveARewind lets an edge come that is behind while a record is parked: the log is read again from before it, nothing
+// is parked twice, and all of it comes in its order.
+func TestParkedRecordsOutliveARewind(t *testing.T) {
+	h := newHouse(t)
+	h.block(h.change(chat.GroupCreated, "alice"), h.change(chat.MembersJoined, "bob"))
+	h.save()
+	h.db.away.Store(true)
+	metrics := h.open()
+	h.block(said(team, "alice", 1))
+	h.want("group_send_ack to [1]")
+	announce(t, h.conn, "late", 0)
+	h.want("group_send_ack to [1]") // again; an edge drops it
+	if n := value(t, metrics, "parked_records"); n != 3 {
+		t.Errorf("%v records are parked, want the message and the group's beginning", n)
+	}
+	h.db.away.Store(false)
+	h.want("*created_group to [1]", "*added_member to [1 2]", "*group_send to [2]")
+	h.wantNothing("it has all")
+}
