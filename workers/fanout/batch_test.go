@@ -63,10 +63,10 @@ func readOf(by, of chat.UserID) *chat.Record {
 	}
 }
 
-func recallOf(by, to chat.UserID, place chat.Place) *chat.Record {
+func recallOf(to chat.UserID, place chat.Place) *chat.Record {
 	return &chat.Record{
-		Kind: chat.RecallRecord, Conversation: chat.PairOf(1, by, to), Sender: device(by, "1"), MessageID: "r", Seq: 3,
-		Recall: &chat.Recall{Place: place, Sender: by, MessageID: "m"},
+		Kind: chat.RecallRecord, Conversation: chat.PairOf(1, "alice", to), Sender: device("alice", "1"), MessageID: "r", Seq: 3,
+		Recall: &chat.Recall{Place: place, Sender: "alice", MessageID: "m"},
 	}
 }
 
@@ -130,16 +130,16 @@ func TestWhoGetsWhatOfAPair(t *testing.T) {
 			[]string{"e1 read_notify to [12]", "e2 read_notify to [13]"},
 		},
 		"a recall: the caller's answer, and everybody else": {
-			slices.Concat(alice, bob), func(b *batch) { b.pair(recallOf("alice", "bob", 3), 9) },
+			slices.Concat(alice, bob), func(b *batch) { b.pair(recallOf("bob", 3), 9) },
 			[]string{"e1 recall_ack to [11]", "e1 recall_notify to [12 21]", "e2 recall_notify to [13 22]"},
 		},
 		"a recall of what one has said to oneself": {
-			alice, func(b *batch) { b.pair(recallOf("alice", "alice", 3), 9) },
+			alice, func(b *batch) { b.pair(recallOf("alice", 3), 9) },
 			[]string{"e1 recall_ack to [11]", "e1 recall_notify to [12]", "e2 recall_notify to [13]"},
 		},
 		"a recall that is refused": {
 			slices.Concat(alice, bob), func(b *batch) {
-				r := recallOf("alice", "bob", 3)
+				r := recallOf("bob", 3)
 				r.Kind, r.Code = chat.RecallRefusalRecord, chat.RecallTooLate
 				b.pair(r, 9)
 			},
@@ -147,7 +147,7 @@ func TestWhoGetsWhatOfAPair(t *testing.T) {
 		},
 		"recalled in the same batch: its body is not pushed": {
 			slices.Concat(alice, bob), func(b *batch) {
-				b.lookAhead([]item{{record: recallOf("alice", "bob", 9)}})
+				b.lookAhead([]item{{record: recallOf("bob", 9)}})
 				message("alice", "bob")(b)
 			},
 			[]string{"e1 send_ack to [11]"},

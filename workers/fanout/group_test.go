@@ -89,7 +89,8 @@ func TestWhoGetsWhatOfAGroup(t *testing.T) {
 			[]string{"e1 group_send to [2 10 12]", "e2 group_send_ack to [13]", "e2 group_send to [3 11]"},
 		},
 		"nobody else is there: nobody says so": {
-			[]chat.Route{route("alice", "1", "e1", 10)}, script(three, said("alice", 1)),
+			[]chat.Route{route("alice", "1", "e1", 10)},
+			script(three, said("alice", 1)),
 			[]string{"e1 group_send_ack to [10]"},
 		},
 		"refusals: the asking device alone": {
@@ -138,7 +139,8 @@ func TestWhoGetsWhatOfAGroup(t *testing.T) {
 			},
 		},
 		"who is named and no member": {
-			[]chat.Route{route("dave", "1", "e2", 13)}, script(three, read("alice", 0, 0, "dave")),
+			[]chat.Route{route("dave", "1", "e2", 13)},
+			script(three, read("alice", 0, 0, "dave")),
 			nil,
 		},
 		"in a large group the one that is named alone is told of a read": {
@@ -201,11 +203,13 @@ func TestEventsOfAGroup(t *testing.T) {
 		want   wire.GroupEvent
 	}{
 		"created": {
-			change(chat.GroupCreated, "alice", "dave"), []chat.SessionID{11, 13},
+			change(chat.GroupCreated, "alice", "dave"),
+			[]chat.SessionID{11, 13},
 			event(wire.GroupEvent{Command: wire.CreatedGroup, Owner: "dave", Members: []chat.UserID{"dave"}}),
 		},
 		"joined": {
-			change(chat.MembersJoined, "alice", "dave", "erin"), []chat.SessionID{11, 13},
+			change(chat.MembersJoined, "alice", "dave", "erin"),
+			[]chat.SessionID{11, 13},
 			event(wire.GroupEvent{Command: wire.AddedMember, Members: []chat.UserID{"dave", "erin"}}),
 		},
 		"left":        {change(chat.MemberLeft, "alice", "bob"), []chat.SessionID{11}, event(wire.GroupEvent{Command: wire.ExitGroup, Member: "bob"})},

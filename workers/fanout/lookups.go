@@ -19,9 +19,9 @@ type lookUps struct {
 }
 
 type sendersAnswer struct {
-	asked []unknownSenders
-	found chat.Facts
-	err   error
+	asked  []unknownSenders
+	found  chat.Facts
+	failed bool
 }
 
 func newLookUps() *lookUps { return &lookUps{answers: make(chan sendersAnswer, 1)} }
@@ -51,17 +51,19 @@ func (o *owner) askSenders(ctx context.Context, more []unknownSenders) {
 		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		found, err := o.cfg.Database.LookUp(limited, needs)
-		l.answers <- sendersAnswer{asked, found, err}
+		if err != nil {
+			o.cfg.Metrics.lookUpFailures.Inc()
+			o.log.DebugContext(ctx, "senders cannot be looked up", "reads", len(asked), "cause", err)
+		}
+		l.answers <- sendersAnswer{asked, found, err != nil}
 	})
 }
 
 // learnSenders tells those whose messages were read.
 func (o *owner) learnSenders(ctx context.Context, a sendersAnswer) error {
 	o.senders.asking = false
-	if a.err != nil {
-		o.cfg.Metrics.lookUpFailures.Inc()
+	if a.failed {
 		o.cfg.Metrics.readsDropped.WithLabelValues("no senders").Add(float64(len(a.asked)))
-		o.log.DebugContext(ctx, "senders cannot be looked up", "reads", len(a.asked), "cause", a.err)
 		o.askSenders(ctx, nil)
 		return nil
 	}

@@ -27,7 +27,7 @@ type parked struct {
 type rostersAnswer struct {
 	question question
 	found    map[chat.Conversation]*group
-	err      error
+	failed   bool
 }
 
 func newParked() *parked {
@@ -78,7 +78,11 @@ func (o *owner) askRosters(ctx context.Context) {
 		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
 		found, err := o.look(limited, q)
-		p.answers <- rostersAnswer{q, found, err}
+		if err != nil {
+			o.cfg.Metrics.lookUpFailures.Inc()
+			o.log.DebugContext(ctx, "groups cannot be looked up", "groups", len(q.groups), "cause", err)
+		}
+		p.answers <- rostersAnswer{q, found, err != nil}
 	})
 }
 
@@ -86,13 +90,9 @@ func (o *owner) askRosters(ctx context.Context) {
 func (o *owner) learnRosters(ctx context.Context, a rostersAnswer) error {
 	p := o.parked
 	p.asking = false
-	if a.err != nil {
-		p.away = true
-		o.cfg.Metrics.lookUpFailures.Inc()
-		o.log.DebugContext(ctx, "groups cannot be looked up", "groups", len(a.question.groups), "cause", a.err)
+	if p.away = a.failed; p.away {
 		return nil
 	}
-	p.away = false
 	out := o.newBatch()
 	for c, g := range a.found {
 		waiting := p.groups[c]
