@@ -251,8 +251,7 @@ func (s *Sequencer) mayExist(q *Request) bool {
 	if q.Seq != 0 {
 		return 0 < q.Seq && q.Seq <= s.heads[q.Conversation].seq
 	}
-	rev := q.Place.Revision(s.cfg.Base) // of a place that was never given out it may be any number
-	return q.Place > 0 && 0 < rev && rev <= s.tail.Revision
+	return 0 < q.Place && q.Place < PlaceOf(s.cfg.Base, s.tail.Revision+1, 0) // one below the base is of an earlier log
 }
 
 func (s *Sequencer) lacksTarget(p *pending, now time.Time) bool {
