@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,16 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 	apply(t, s, chat.Mark{}, entry)
 	second := entry.Block.Records[1]
 	unknown := message("alice", "bob", "m3", "")
+	team, nothing := chat.GroupOf(app, "team"), chat.GroupOf(app, "nothing")
+	recalled := l.block(recall("alice", entry, 0), read("bob", second.Conversation, 2), created("team", "alice"), joined("team", 2, "bob", "a"),
+		left("team", 3, "a"), groupMuted("team", 4))
+	apply(t, s, chat.Mark{Revision: entry.Revision, Hash: entry.Block.Hash}, recalled)
+	at := func(index int) chat.Place { return chat.PlaceOf(base, recalled.Revision, index) }
+	target := func(seq chat.Seq, place chat.Place) chat.Target {
+		return chat.Target{Conversation: second.Conversation, Seq: seq, Place: place}
+	}
+	range2 := chat.SeqRange{Conversation: second.Conversation, After: 0, To: 2}
+	alice, bob := chat.ReadKey{Conversation: second.Conversation, User: "alice"}, chat.ReadKey{Conversation: second.Conversation, User: "bob"}
 
 	user := func(u chat.UserID) chat.UserKey { return chat.UserKey{App: app, User: u} }
 	side := func(from, to chat.UserID) chat.RelationKey { return chat.RelationKey{App: app, From: from, To: to} }
@@ -50,7 +61,12 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 		Users:     []chat.UserKey{user("alice"), user("admin"), user("a"), user("b"), user("lld"), user("nobody"), {App: 7, User: "alice"}},
 		Relations: []chat.RelationKey{side("a", "b"), side("b", "a"), side("alice", "bob"), side("alice", "10001")},
 		Heads:     []chat.Conversation{second.Conversation, chat.PairOf(7, "alice", "bob"), chat.PairOf(app, "a", "b")},
-		IDs:       []chat.ID{second.ID(), unknown.ID()},
+		IDs:       []chat.ID{second.ID(), unknown.ID(), entry.Block.Records[0].ID()},
+		Groups:    []chat.Conversation{team, nothing},
+		Reads:     []chat.ReadKey{alice, bob},
+		Targets:   []chat.Target{target(1, 0), target(2, 0), target(3, 0), target(0, chat.PlaceOf(base, entry.Revision, 1)), target(0, 5)},
+		Senders:   []chat.SeqRange{range2, {Conversation: second.Conversation, After: 2, To: 9}},
+		Partition: partition,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -69,8 +85,25 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 		Heads: map[chat.Conversation]chat.Seq{second.Conversation: 2},
 		IDs: map[chat.ID]chat.Stored{
 			second.ID(): {Seq: 2, Place: chat.PlaceOf(base, entry.Revision, 1), Digest: second.Digest},
+			entry.Block.Records[0].ID(): {
+				Seq: 1, Place: chat.PlaceOf(base, entry.Revision, 0), Digest: entry.Block.Records[0].Digest, Recalled: true,
+			},
 		},
+		Groups: map[chat.Conversation]chat.GroupState{
+			team: {Version: 4, Muted: true, At: at(5), Mark: recalled.Revision, Members: []chat.Membership{
+				{User: "alice", Joined: at(2), Role: chat.Owner, At: at(2)}, {User: "bob", Joined: at(3), At: at(3)},
+			}},
+			nothing: {Mark: recalled.Revision},
+		},
+		Reads: map[chat.ReadKey]chat.Seq{bob: 2},
+		Targets: map[chat.Target]chat.Targeted{
+			target(1, 0): targeted(entry, 0, true),
+			target(2, 0): targeted(entry, 1, false),
+			target(0, chat.PlaceOf(base, entry.Revision, 1)): targeted(entry, 1, false),
+		},
+		Senders: map[chat.SeqRange][]chat.UserID{range2: {"alice"}},
 	}
+	slices.SortFunc(facts.Groups[team].Members, func(x, y chat.Membership) int { return strings.Compare(string(x.User), string(y.User)) })
 	if diff := cmp.Diff(wanted, facts); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
@@ -78,6 +111,13 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 		t.Errorf("%d batches and %d statements beside them; want 1 and 0", batches, queries)
 	}
 
+	for ended, n := range map[chat.Place]int{at(4) + 1: 2, at(4): 3, 1: 3} {
+		facts, err := s.LookUp(t.Context(), chat.Needs{Groups: []chat.Conversation{team}, Partition: partition, EndedBefore: ended})
+		if err != nil || len(facts.Groups[team].Members) != n {
+			t.Errorf("stays that did not end before place %d: %v, %v; want %d", ended, facts.Groups[team].Members, err, n)
+		}
+	}
+	sent.batches.Store(1)
 	empty, err := s.LookUp(t.Context(), chat.Needs{})
 	if err != nil || len(empty.Apps) != 0 || sent.batches.Load() != 1 {
 		t.Errorf("a look-up of nothing: %v, %v; %d batches; want nothing sent", empty, err, sent.batches.Load())

@@ -15,6 +15,7 @@ func TestARepeatDoesNotOvertakeTheLog(t *testing.T) {
 		cfg:      Config{Conn: streamstest.Connect(t, streamstest.Server(t), streams.Layout{Base: base})},
 		revision: 7,
 		received: newReceipts(),
+		recalled: newRecalls(),
 	}
 	routes := []chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 12)}
 	for what, test := range map[string]struct {
