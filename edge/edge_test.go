@@ -73,7 +73,9 @@ type recorder struct {
 	requests  []*chat.Request
 	signals   []*chat.Signal
 	routes    map[chat.SessionID]chat.Route
-	epochs    map[chat.Device]chat.Epoch
+	elsewhere []chat.Route // on other edges
+	dead      map[chat.NodeID]bool
+	seen      func(was, is *chat.Route) // is told of what is written, as the watch does; nil: nobody is
 	submit    error
 	signal    error
 	putRoute  func(ctx context.Context, r chat.Route) error
@@ -81,7 +83,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{routes: make(map[chat.SessionID]chat.Route), epochs: make(map[chat.Device]chat.Epoch)}
+	return &recorder{routes: make(map[chat.SessionID]chat.Route), dead: make(map[chat.NodeID]bool)}
 }
 
 func (r *recorder) Submit(q *chat.Request, done func(error)) {
@@ -108,25 +110,58 @@ func (r *recorder) PutRoute(ctx context.Context, route chat.Route) error {
 			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.routes[route.Session] = route
-	r.epochs[route.Device] = max(r.epochs[route.Device], route.Epoch)
+	r.change(route.Session, &route)
 	return nil
 }
 
-func (r *recorder) DropRoute(_ context.Context, route chat.Route) error {
+// change changes a route of this edge (nil: it is gone) and tells of it.
+func (r *recorder) change(id chat.SessionID, is *chat.Route) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.routes, route.Session)
+	var was *chat.Route
+	if o, ok := r.routes[id]; ok {
+		was = &o
+	}
+	if is != nil {
+		r.routes[id] = *is
+	} else {
+		delete(r.routes, id)
+	}
+	seen := r.seen
+	r.mu.Unlock()
+	if seen != nil && (was != nil || is != nil) {
+		seen(was, is)
+	}
+}
+
+func (r *recorder) DropRoute(_ context.Context, route chat.Route) error {
+	r.change(route.Session, nil)
 	return r.dropRoute
 }
 
-func (r *recorder) NewestEpoch(d chat.Device) chat.Epoch {
+func (r *recorder) RoutesOf(user chat.UserKey) []chat.Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.epochs[d]
+	var of []chat.Route
+	for _, route := range r.routes {
+		if userOf(route.Device) == user {
+			of = append(of, route)
+		}
+	}
+	for _, route := range r.elsewhere {
+		if userOf(route.Device) == user {
+			of = append(of, route)
+		}
+	}
+	return of
 }
+
+func (r *recorder) Dead(edge chat.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dead[edge]
+}
+
+func (r *recorder) Cursor() chat.Place { return 77 }
 
 func (r *recorder) set(change func(*recorder)) {
 	r.mu.Lock()
@@ -196,6 +231,7 @@ func converse(t *testing.T, cfg Config, f func(*testEdge)) {
 		te := &testEdge{t: t, streams: newRecorder(), facts: newFacts(), registry: prometheus.NewRegistry(), pipes: l.conns}
 		cfg.Node, cfg.Metrics = "edge-1", te.registry
 		te.Edge = New(cfg, te.streams, te.facts)
+		te.streams.seen = te.RouteSeen
 		te.listeners.tcp = l
 		ctx, cancel := context.WithCancel(t.Context())
 		te.stop = cancel
@@ -271,12 +307,17 @@ func (te *testEdge) dial(version int32) *testClient {
 // login dials and logs in.
 func (te *testEdge) login(version int32, user chat.UserID) *testClient {
 	te.t.Helper()
+	return te.loginAs(version, chat.Device{App: app, User: user, Client: chat.IOS, IMEI: "phone"})
+}
+
+func (te *testEdge) loginAs(version int32, d chat.Device) *testClient {
+	te.t.Helper()
 	c := te.dial(version)
-	c.device.User = user
-	c.write(wire.Login, `{"userId":"`+string(user)+`"}`)
+	c.device = d
+	c.write(wire.Login, `{"userId":"`+string(d.User)+`"}`)
 	if version >= 3 {
 		if w := c.readWelcome(); w.Code != chat.OK {
-			te.t.Fatalf("the login of %s is answered with %+v", user, w)
+			te.t.Fatalf("the login of %s is answered with %+v", d, w)
 		}
 	}
 	synctest.Wait()
@@ -338,7 +379,7 @@ func (c *testClient) wantCode(reason string, command wire.Command, code chat.Cod
 	}
 	var got chat.Code
 	switch f.Command { //nolint:exhaustive // those that have a code
-	case wire.SendAck:
+	case wire.SendAck, wire.GroupSendAck, wire.RecallAck, wire.Watch: // all begin alike
 		a, err := wire.ParseAck(f.Body)
 		if err != nil {
 			c.t.Fatal(err)

@@ -198,11 +198,18 @@ func TestAFullIngressRefusesAtOnce(t *testing.T) {
 func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
 	var mu sync.Mutex
-	var seen []chat.SessionID
-	routes, err := c.WatchRoutes(t.Context(), func(r chat.Route) {
+	came, changed, went := 0, 0, 0
+	routes, err := c.WatchRoutes(t.Context(), func(was, is *chat.Route) {
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, r.Session)
+		switch {
+		case was == nil:
+			came++
+		case is == nil:
+			went++
+		case was.Session == is.Session && was.Status == 0 && is.Status == 2 && is.Custom == "é":
+			changed++
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -223,9 +230,14 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 		if len(of) != int(i)+1 || of[i] != r {
 			t.Fatalf("after route %d the user has %d routes, the last %+v, want %+v", i, len(of), of[len(of)-1], r)
 		}
-		if got := routes.NewestEpoch(r.Device); got != r.Epoch {
-			t.Errorf("the newest epoch is %d, want %d", got, r.Epoch)
-		}
+	}
+	said := routes.Of(user)[7]
+	said.Status, said.Custom = 2, "é"
+	if err := errors.Join(c.PutRoute(t.Context(), said), routes.Fence(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if of := routes.Of(user); len(of) != 50 || of[49] != said {
+		t.Errorf("after a session has said something of itself the user has %d routes, the last %+v, want %+v", len(of), of[len(of)-1], said)
 	}
 	if err := routes.RemoveOf(t.Context(), "e1"); err != nil {
 		t.Fatal(err)
@@ -236,11 +248,14 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 	if left := routes.OfEdge("e1"); len(left) != 0 {
 		t.Errorf("%d routes are left", len(left))
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(seen) != 50 {
-		t.Errorf("%d routes were seen, want 50", len(seen))
-	}
+	eventually(t, "all changes are told", func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if came != 50 || changed != 1 || went != 50 {
+			return fmt.Errorf("%d routes came, %d changed, %d went; want 50, 1, 50", came, changed, went)
+		}
+		return nil
+	})
 }
 
 // worker serves a role in which owning a partition means to beat and to note it.
@@ -424,9 +439,15 @@ func (p *patron) SetVector(v map[chat.Partition]chat.Revision) {
 	p.vector = v
 }
 
-func (p *patron) RouteSeen(chat.Route) {}
+func (p *patron) RouteSeen(_, _ *chat.Route) {}
 
-func (p *patron) Routes() []chat.Route { return p.routes }
+func (p *patron) RoutesRead() {}
+
+func (p *patron) Routes() []chat.Route {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.routes
+}
 
 // TestAnEdgeIsDeadWhenTheOthersSaySo removes an edge's key, as the broker does when it expires.
 func TestAnEdgeIsDeadWhenTheOthersSaySo(t *testing.T) {
