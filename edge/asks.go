@@ -36,6 +36,8 @@ func (s *session) ask(f *wire.Up, now time.Time) (step, error) {
 		return s.types(f, now)
 	case wire.Status:
 		return s.status(f)
+	case wire.Changes, wire.History, wire.Pull:
+		return s.query(f)
 	default:
 		return s.watch(f)
 	}

@@ -18,7 +18,7 @@ import (
 func BenchmarkSessionMessage(b *testing.B) {
 	cfg := Config{Rate: 1e12, Burst: 1 << 60}.withDefaults()
 	s := newSession(&cfg)
-	s.accept(chat.Route{Device: chat.Device{App: app, User: "alice", Client: chat.Web, IMEI: "web"}}, testTime)
+	s.accept(chat.Route{Device: chat.Device{App: app, User: "alice", Client: chat.Web, IMEI: "web"}}, testTime, &resumed{})
 	f := &wire.Up{Command: wire.Send, Version: 1, App: app, Body: []byte(`{"messageId":"m1","toId":"bob","messageBody":"hello"}`)}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -77,6 +77,8 @@ type Config struct {
 	DirectoryTimeout time.Duration // how long the directory may take; default 2 s
 	DirectorySize    int           // how many apps and how many users are remembered; default 100,000
 
+	History History // default: none, and who asks for it is told that it is unavailable
+
 	Log     *slog.Logger          // default: discarded
 	Metrics prometheus.Registerer // default: counted for nobody
 

@@ -121,6 +121,8 @@ func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 		c.signal(ctx, f, st.signal)
 	case st.status != nil:
 		c.setStatus(ctx, st.status)
+	case st.query != nil:
+		c.answer(ctx, st.query)
 	case st.watch != nil:
 		c.watch(st.watch)
 	case st.end != nil:

@@ -25,7 +25,7 @@ func (e *Edge) Deliver(p *chat.Push) {
 			e.metrics.drop(dropServed, len(d.Sessions))
 			continue
 		}
-		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload})
+		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload, revision: d.Revision})
 		e.metrics.drop(dropAbsent, missing)
 	}
 	e.served.raise(p.Partition, p.To)

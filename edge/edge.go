@@ -22,6 +22,7 @@ type Edge struct {
 	apps      *cache[chat.AppID, chat.App]
 	users     *cache[chat.UserKey, chat.User]
 	metrics   *metrics
+	asking    asking
 	listeners struct{ tcp, ws net.Listener } // nil: not served
 
 	// For anyone; each looks after itself.
@@ -34,7 +35,7 @@ type Edge struct {
 
 // New returns an edge that serves nobody yet.
 func New(cfg Config, s Streams, d Directory) *Edge {
-	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable()}
+	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable(), asking: newAsking(cfg.History)}
 	e.cfg.cursor = s.Cursor
 	e.presence = newPresence(&e.cfg, s)
 	e.apps = newCache(&e.cfg, d.App)

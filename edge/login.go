@@ -23,8 +23,9 @@ func (c *conn) enter(ctx context.Context, l *login) {
 		c.leave() // here, for nobody else may while the route is being written
 		return
 	}
+	missed := c.missed(ctx, l)
 	c.phase.Store(present)
-	c.out.release(c.session.accept(c.route, time.Now()), c.startWrite)
+	c.out.resume(c.session.accept(c.route, time.Now(), &missed), &missed, c.startWrite)
 	if c.endAt.Load() != 0 { // it ended while it was entering, when nobody else might end the session
 		c.leave()
 	}

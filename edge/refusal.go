@@ -11,7 +11,7 @@ import (
 type refusal struct {
 	command   wire.Command
 	err       chat.Error
-	messageID string
+	messageID string     // of a question for history its request id
 	seq       chat.Seq   // of a recall
 	place     chat.Place // of a recall
 }
@@ -30,6 +30,12 @@ func (r *refusal) step(protocol int32) step {
 		st.answer = local(wire.RecallAck, wire.AppendRecallAnswer(nil, &wire.RecallAnswer{
 			Code: code, Reason: reason, Place: r.place, Seq: r.seq, MessageID: r.messageID,
 		}))
+	case wire.Changes:
+		st.answer = local(r.command, wire.AppendChangesPage(nil, &wire.ChangesPage{Code: code, Reason: reason, RequestID: r.messageID}))
+	case wire.History:
+		st.answer = local(r.command, wire.AppendHistoryPage(nil, &wire.HistoryPage{Code: code, Reason: reason, RequestID: r.messageID}))
+	case wire.Pull:
+		st.answer = local(r.command, wire.AppendPullPage(nil, &wire.PullPage{Code: code, Reason: reason, RequestID: r.messageID}))
 	case wire.Watch:
 		st.answer = local(wire.Watch, wire.AppendWatching(nil, &wire.Watching{Code: code, Reason: reason}))
 	default:
@@ -71,6 +77,9 @@ func (s *session) refuse(f *wire.Up, err error) step {
 		return s.refuseLogin(r.err)
 	case wire.Send, wire.GroupSend:
 		r.messageID = wire.MessageIDOf(f.Body)
+	case wire.Changes, wire.History, wire.Pull:
+		asked, _ := wire.ParseChangesSince(f.Body) // all three call it the same
+		r.messageID = asked.RequestID
 	case wire.Recall:
 		asked, _ := wire.ParseRecallOf(f.Body) // as far as it can be read
 		r.messageID, r.seq, r.place = asked.MessageID, asked.Seq, asked.Place

@@ -35,6 +35,7 @@ type step struct {
 	signal  *chat.Signal
 	status  *wire.StatusSet
 	watch   *wire.WatchOf
+	query   *query
 	end     *ending
 }
 
@@ -42,6 +43,8 @@ type step struct {
 type login struct {
 	device  chat.Device
 	sign    string
+	resume  bool       // it asks for what it has missed
+	cursor  chat.Place // after this
 	arrived time.Time
 }
 
@@ -63,7 +66,8 @@ func (s *session) take(f *wire.Up, now time.Time) step {
 		return s.login(f, now)
 	case wire.Ping:
 		return s.ping(now)
-	case wire.Send, wire.GroupSend, wire.Receive, wire.Read, wire.GroupRead, wire.Recall, wire.Typing, wire.Status, wire.Watch:
+	case wire.Send, wire.GroupSend, wire.Receive, wire.Read, wire.GroupRead, wire.Recall, wire.Typing, wire.Status, wire.Watch,
+		wire.Changes, wire.History, wire.Pull:
 		if f.MessageType != wire.JSON {
 			return s.refuse(f, chat.Error{Code: chat.BadEncoding})
 		}
@@ -108,14 +112,18 @@ func (s *session) login(f *wire.Up, now time.Time) step {
 	if err := s.checkUserID("userId", d.User); err != nil {
 		return s.refuse(f, err)
 	}
-	return step{login: &login{device: d, sign: c.UserSign, arrived: now}}
+	return step{login: &login{device: d, sign: c.UserSign, resume: c.Resume, cursor: max(c.Cursor, 0), arrived: now}}
 }
 
 // accept makes the session that of the route's device, and returns the answer to its login.
-func (s *session) accept(r chat.Route, now time.Time) (answer frame) {
+func (s *session) accept(r chat.Route, now time.Time, missed *resumed) (answer frame) {
 	s.ready, s.device = true, r.Device
 	if !s.speaks3() {
 		return frame{}
+	}
+	cursor := s.cfg.cursor()
+	if missed.asked {
+		cursor = missed.cursor
 	}
 	return local(wire.LoginAck, wire.AppendWelcome(nil, &wire.Welcome{
 		Code:       chat.OK,
@@ -123,6 +131,9 @@ func (s *session) accept(r chat.Route, now time.Time) (answer frame) {
 		ServerTime: now.UnixMilli(),
 		Heartbeat:  s.cfg.Heartbeat.Milliseconds(),
 		MaxBody:    int64(s.cfg.Limits.Body),
-		Cursor:     s.cfg.cursor(),
+		Cursor:     cursor,
+		Resume:     missed.asked,
+		Resumed:    int64(missed.records),
+		Truncated:  missed.truncated,
 	}))
 }

@@ -43,6 +43,7 @@ type Station struct {
 
 	draining  atomic.Bool
 	announced atomic.Bool
+	cursor    atomic.Int64
 
 	// Owned by Serve.
 	announcedIn chat.Life // the life of MEMBERS in which the edge has announced itself
@@ -97,9 +98,6 @@ func (s *Station) Dead(edge chat.NodeID) bool {
 	return members != nil && members.Dead(edge)
 }
 
-// Cursor returns the place up to which everything was delivered here; 0: nobody knows.
-func (s *Station) Cursor() chat.Place { return 0 }
-
 // Announced reports whether the others know of this edge.
 func (s *Station) Announced() bool { return s.announced.Load() }
 
@@ -119,7 +117,10 @@ func (s *Station) Serve(ctx context.Context, e Patron) error {
 	e.SetVector(start)
 
 	ctx, cancel := context.WithCancelCause(ctx)
+	var following sync.WaitGroup
+	defer following.Wait()
 	defer cancel(nil)
+	following.Go(func() { s.followEnd(ctx, e.Vector) })
 	s.c.Run(ctx, "edge", func(ctx context.Context, g *Generation) error {
 		v := &visit{s: s, e: e, g: g}
 		err := v.serve(ctx)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/edge"
+	"github.com/whaleshark-im/whaleshark/history"
 	"github.com/whaleshark-im/whaleshark/streams"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
@@ -145,6 +146,7 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, started fun
 func (p *process) serveClientsOnce(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) (edge.Addrs, error) {
 	addrs := map[string]string{"admin": p.admin.Addr()}
 	station := p.streams.NewStation(cfg.Node, addrs)
+	cfg.History = history.New(history.Config{}, p.streams, p.store)
 	e := edge.New(cfg, station, p.store)
 	if err := e.Listen(ctx); err != nil {
 		return edge.Addrs{}, takenBy(err, listenFlag(err, cfg))

@@ -5,7 +5,8 @@
 SELECT history_before_joining FROM app WHERE app_id = @app_id;
 
 -- ChangedTalks finds a user's conversations with a record after a place, in the order of their newest one. Each way of finding them
--- stops by itself: pairs by either user, groups by what their members are told, and wide groups, which are few, by the group itself.
+-- stops by itself, and what belongs to a row is looked up for it alone (LIMIT 1 and subqueries keep the planner from reading a table
+-- to join it): pairs by either user, groups by what their members are told, and wide groups, which are few, by the group itself.
 -- Of several stays in a group the newest tells.
 -- name: ChangedTalks :many
 WITH found AS (
@@ -22,13 +23,11 @@ WITH found AS (
         SELECT m.conversation_id, m.changed FROM membership AS m
         WHERE m.app_id = @app_id AND m.user_id = @user_id AND m.changed > @after AND NOT (m.wide AND m.left_place IS NULL)
             AND m.conversation_id <> ALL (@except_ids::bigint[])
-            AND NOT EXISTS (
-                SELECT FROM membership AS n
-                WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id AND n.joined > m.joined
-            )
+            AND m.joined = (SELECT max(n.joined) FROM membership AS n WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id)
         ORDER BY m.changed LIMIT @max_rows
     ) UNION ALL (
-        SELECT m.conversation_id, GREATEST(c.changed, m.changed) FROM membership AS m JOIN conversation AS c USING (conversation_id)
+        SELECT m.conversation_id, GREATEST(c.changed, m.changed) FROM membership AS m
+        CROSS JOIN LATERAL (SELECT * FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
         WHERE m.wide AND m.left_place IS NULL AND m.app_id = @app_id AND m.user_id = @user_id
             AND GREATEST(c.changed, m.changed) > @after AND m.conversation_id <> ALL (@except_ids::bigint[])
         ORDER BY 2 LIMIT @max_rows
@@ -37,22 +36,24 @@ WITH found AS (
 )
 SELECT
     c.conversation_id, c.kind, c.a, c.b, c.head, f.changed::bigint AS changed,
-    COALESCE(r.seq, 0)::bigint AS own_read, COALESCE(p.seq, 0)::bigint AS peer_read
+    COALESCE((SELECT r.seq FROM read_position AS r WHERE r.conversation_id = c.conversation_id AND r.user_id = @user_id), 0)::bigint AS own_read,
+    COALESCE((
+        SELECT r.seq FROM read_position AS r
+        WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = @user_id THEN c.b ELSE c.a END
+    ), 0)::bigint AS peer_read
 FROM found AS f
-JOIN conversation AS c USING (conversation_id)
-LEFT JOIN read_position AS r ON r.conversation_id = f.conversation_id AND r.user_id = @user_id
-LEFT JOIN read_position AS p ON p.conversation_id = f.conversation_id AND c.kind = 0 AND c.a <> c.b
-    AND p.user_id = CASE WHEN c.a = @user_id THEN c.b ELSE c.a END
+CROSS JOIN LATERAL (SELECT * FROM conversation AS x WHERE x.conversation_id = f.conversation_id LIMIT 1) AS c
 ORDER BY f.changed;
 
 -- name: TalksByToken :many
 SELECT
     c.conversation_id, c.kind, c.a, c.b, c.head, c.changed,
-    COALESCE(r.seq, 0)::bigint AS own_read, COALESCE(p.seq, 0)::bigint AS peer_read
+    COALESCE((SELECT r.seq FROM read_position AS r WHERE r.conversation_id = c.conversation_id AND r.user_id = @user_id), 0)::bigint AS own_read,
+    COALESCE((
+        SELECT r.seq FROM read_position AS r
+        WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = @user_id THEN c.b ELSE c.a END
+    ), 0)::bigint AS peer_read
 FROM conversation AS c
-LEFT JOIN read_position AS r ON r.conversation_id = c.conversation_id AND r.user_id = @user_id
-LEFT JOIN read_position AS p ON p.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b
-    AND p.user_id = CASE WHEN c.a = @user_id THEN c.b ELSE c.a END
 WHERE c.token = ANY (@tokens::text[]);
 
 -- name: StaysOf :many

@@ -25,13 +25,11 @@ WITH found AS (
         SELECT m.conversation_id, m.changed FROM membership AS m
         WHERE m.app_id = $3 AND m.user_id = $1 AND m.changed > $4 AND NOT (m.wide AND m.left_place IS NULL)
             AND m.conversation_id <> ALL ($5::bigint[])
-            AND NOT EXISTS (
-                SELECT FROM membership AS n
-                WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id AND n.joined > m.joined
-            )
+            AND m.joined = (SELECT max(n.joined) FROM membership AS n WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id)
         ORDER BY m.changed LIMIT $2
     ) UNION ALL (
-        SELECT m.conversation_id, GREATEST(c.changed, m.changed) FROM membership AS m JOIN conversation AS c USING (conversation_id)
+        SELECT m.conversation_id, GREATEST(c.changed, m.changed) FROM membership AS m
+        CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
         WHERE m.wide AND m.left_place IS NULL AND m.app_id = $3 AND m.user_id = $1
             AND GREATEST(c.changed, m.changed) > $4 AND m.conversation_id <> ALL ($5::bigint[])
         ORDER BY 2 LIMIT $2
@@ -40,12 +38,13 @@ WITH found AS (
 )
 SELECT
     c.conversation_id, c.kind, c.a, c.b, c.head, f.changed::bigint AS changed,
-    COALESCE(r.seq, 0)::bigint AS own_read, COALESCE(p.seq, 0)::bigint AS peer_read
+    COALESCE((SELECT r.seq FROM read_position AS r WHERE r.conversation_id = c.conversation_id AND r.user_id = $1), 0)::bigint AS own_read,
+    COALESCE((
+        SELECT r.seq FROM read_position AS r
+        WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
+    ), 0)::bigint AS peer_read
 FROM found AS f
-JOIN conversation AS c USING (conversation_id)
-LEFT JOIN read_position AS r ON r.conversation_id = f.conversation_id AND r.user_id = $1
-LEFT JOIN read_position AS p ON p.conversation_id = f.conversation_id AND c.kind = 0 AND c.a <> c.b
-    AND p.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
+CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = f.conversation_id LIMIT 1) AS c
 ORDER BY f.changed
 `
 
@@ -69,7 +68,8 @@ type ChangedTalksRow struct {
 }
 
 // ChangedTalks finds a user's conversations with a record after a place, in the order of their newest one. Each way of finding them
-// stops by itself: pairs by either user, groups by what their members are told, and wide groups, which are few, by the group itself.
+// stops by itself, and what belongs to a row is looked up for it alone (LIMIT 1 and subqueries keep the planner from reading a table
+// to join it): pairs by either user, groups by what their members are told, and wide groups, which are few, by the group itself.
 // Of several stays in a group the newest tells.
 func (q *Queries) ChangedTalks(ctx context.Context, arg ChangedTalksParams) ([]ChangedTalksRow, error) {
 	rows, err := q.db.Query(ctx, ChangedTalks,
@@ -636,11 +636,12 @@ func (q *Queries) StaysOf(ctx context.Context, conversationIds []int64, userID s
 const TalksByToken = `-- name: TalksByToken :many
 SELECT
     c.conversation_id, c.kind, c.a, c.b, c.head, c.changed,
-    COALESCE(r.seq, 0)::bigint AS own_read, COALESCE(p.seq, 0)::bigint AS peer_read
+    COALESCE((SELECT r.seq FROM read_position AS r WHERE r.conversation_id = c.conversation_id AND r.user_id = $1), 0)::bigint AS own_read,
+    COALESCE((
+        SELECT r.seq FROM read_position AS r
+        WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
+    ), 0)::bigint AS peer_read
 FROM conversation AS c
-LEFT JOIN read_position AS r ON r.conversation_id = c.conversation_id AND r.user_id = $1
-LEFT JOIN read_position AS p ON p.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b
-    AND p.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
 WHERE c.token = ANY ($2::text[])
 `
 
