@@ -26,6 +26,7 @@ type Edge struct {
 
 	// For anyone; each looks after itself.
 	sessions *table
+	presence *presence
 	served   served
 	ids      atomic.Uint64
 	running  sync.WaitGroup // the connections; added to under the table's lock, and never after its close
@@ -34,6 +35,8 @@ type Edge struct {
 // New returns an edge that serves nobody yet.
 func New(cfg Config, s Streams, d Directory) *Edge {
 	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable()}
+	e.cfg.cursor = s.Cursor
+	e.presence = newPresence(&e.cfg, s)
 	e.apps = newCache(&e.cfg, d.App)
 	e.users = newCache(&e.cfg, d.User)
 	e.metrics = newMetrics(e.cfg.Metrics, e.sessions)

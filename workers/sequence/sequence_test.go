@@ -55,8 +55,23 @@ func submit(t *testing.T, c *streams.Conn, requests ...*chat.Request) {
 	}
 }
 
-// record reads n records of the log.
+// records reads n records of the log.
 func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
+	t.Helper()
+	var all []chat.Record
+	for _, x := range placed(t, c, n) {
+		all = append(all, x.Record)
+	}
+	return all
+}
+
+type placedRecord struct {
+	chat.Record
+	place chat.Place
+}
+
+// placed reads n records of the log, and their places.
+func placed(t *testing.T, c *streams.Conn, n int) []placedRecord {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -65,7 +80,7 @@ func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	var all []chat.Record
+	var all []placedRecord
 	for len(all) < n {
 		select {
 		case <-r.Ready():
@@ -77,7 +92,9 @@ func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, b.Records...)
+			for i := range b.Records {
+				all = append(all, placedRecord{b.Records[i], chat.PlaceOf(c.Base(), e.Revision, i)})
+			}
 		}
 	}
 	return all
