@@ -34,9 +34,10 @@ func read(u chat.UserID, from, to chat.Seq) chat.Record {
 	return chat.Record{Kind: chat.ReadRecord, Conversation: team, Sender: by(u), Seq: to, Read: &chat.Read{From: from}}
 }
 
-func recall(u chat.UserID, seq chat.Seq, place chat.Place) chat.Record {
+// recall is bob's, of his own message.
+func recall(seq chat.Seq, place chat.Place) chat.Record {
 	return chat.Record{
-		Kind: chat.RecallRecord, Conversation: team, Sender: by(u), MessageID: "r", Seq: seq,
+		Kind: chat.RecallRecord, Conversation: team, Sender: by("bob"), MessageID: "r", Seq: seq,
 		Recall: &chat.Recall{Place: place, Sender: "bob", MessageID: "m" + string(rune('0'+seq))},
 	}
 }
@@ -52,7 +53,7 @@ func at(block chat.Revision, index int) chat.Place { return chat.PlaceOf(0, bloc
 func teamLog() [][]chat.Record {
 	return [][]chat.Record{
 		{change(chat.GroupCreated, 1, "alice"), change(chat.MembersJoined, 2, "bob", "eve"), said("bob", 1), said("eve", 2)},
-		{read("alice", 0, 2), change(chat.MemberRemoved, 3, "eve"), recall("bob", 1, at(1, 2)), said("alice", 3)},
+		{read("alice", 0, 2), change(chat.MemberRemoved, 3, "eve"), recall(1, at(1, 2)), said("alice", 3)},
 		{
 			read("alice", 2, 3), change(chat.GroupTransferred, 4, "bob"), change(chat.MembersJoined, 5, "eve"), said("eve", 4),
 			{Kind: chat.RecallRefusalRecord, Conversation: team, Sender: by("eve"), Seq: 3, Recall: &chat.Recall{}, Code: chat.NotYours},
@@ -113,9 +114,9 @@ func TestVerifyFindsWhatTheLogMayNotSay(t *testing.T) {
 		"a read that stays":          {read("alice", 3, 3), "alice reads up to seq 3, and had read up to 3"},
 		"a read of what is not":      {read("bob", 0, 5), "bob reads up to seq 5, and the head is 4"},
 		"a read from elsewhere":      {read("alice", 2, 4), "alice reads from seq 2 on, and had read up to 3"},
-		"a recall again":             {recall("bob", 1, at(1, 2)), "was recalled at place 2050 already"},
-		"a recall of what is not":    {recall("bob", 4, at(3, 3)), "bob's m4 with seq 4, does not stand at place"},
-		"a recall at another place":  {recall("bob", 1, at(1, 3)), "does not stand at place 1027"},
+		"a recall again":             {recall(1, at(1, 2)), "was recalled at place 2050 already"},
+		"a recall of what is not":    {recall(4, at(3, 3)), "bob's m4 with seq 4, does not stand at place"},
+		"a recall at another place":  {recall(1, at(1, 3)), "does not stand at place 1027"},
 		"a message of somebody else": {said("frank", 5), "frank is no member of the group here"},
 	} {
 		t.Run(name, func(t *testing.T) {
