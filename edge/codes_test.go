@@ -396,7 +396,7 @@ func TestLoginThatComesLateDoesNotWin(t *testing.T) {
 		te.advance(time.Millisecond)
 		te.streams.set(func(s *recorder) {
 			d := chat.Device{App: app, User: "alice", Client: chat.IOS, IMEI: "phone"}
-			s.routes[userOf(d)] = []chat.Route{{Device: d, Edge: "edge-0", Epoch: chat.Epoch(time.Now().UnixMilli())}}
+			s.routes[userOf(d)] = []chat.Route{{Device: d, Edge: "edge-0", Epoch: chat.Epoch(time.Now().UnixMicro())}}
 		})
 		close(te.facts.held)
 		late.wantCode("the newer login is known", wire.LoginAck, chat.Replaced)

@@ -90,7 +90,7 @@ func (e *Edge) epoch(l *login) chat.Epoch {
 	for _, r := range e.streams.RoutesOf(user) {
 		newest = max(newest, r.Epoch)
 	}
-	return max(chat.Epoch(l.arrived.UnixMilli()), newest+1)
+	return max(chat.Epoch(l.arrived.UnixMicro()), newest+1)
 }
 
 // authenticate returns the policy for the login if its app and user exist and it has proved to be that user, as far as it must.
