@@ -78,14 +78,14 @@ func (x *script) change(t *testing.T, f []string) *chat.Change {
 	if i < 0 {
 		t.Fatalf("%q is no change", f[1])
 	}
-	c := &chat.Change{Version: number(t, f[0]), Kind: chat.ChangeKind(i + 1)} //nolint:gosec // nine of them
+	c := &chat.Change{Version: number(t, f[0]), Kind: chat.ChangeKind(i + 1)}
 	if len(f) > 2 && f[2] != "-" {
 		for _, u := range strings.Split(f[2], ",") {
 			c.Users = append(c.Users, chat.UserID(u))
 		}
 	}
 	option := options(f)
-	c.Role = chat.MemberRole(number(t, option["role"])) //nolint:gosec // three of them
+	c.Role = chat.MemberRole(number(t, option["role"]))
 	if s := option["until"]; s != "" {
 		c.Until = x.now.Add(time.Duration(number(t, s)) * time.Second).UnixMilli()
 	}

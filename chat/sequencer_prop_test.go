@@ -280,6 +280,14 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 			"step": func(t *rapid.T) {
 				fatal(w.step(pick(t), rapid.SampledFrom(outcomes).Draw(t, "outcome")))
 			},
+			"work": func(t *rapid.T) { // what an owner does when nothing goes wrong
+				o := pick(t)
+				w.readIngress(o, rapid.IntRange(1, 8).Draw(t, "n"))
+				for range 3 {
+					fatal(w.step(o, "ok"))
+					w.answer(o)
+				}
+			},
 			"read":   func(t *rapid.T) { w.readIngress(pick(t), rapid.IntRange(1, 5).Draw(t, "n")) },
 			"answer": func(t *rapid.T) { w.answer(pick(t)) },
 			"start": func(*rapid.T) {

@@ -17,17 +17,15 @@ import (
 	"github.com/whaleshark-im/whaleshark/workers/sequence"
 )
 
-// start runs a sequencer until the test ends, or until stop is called.
-func start(t *testing.T, cfg sequence.Config) (stop func()) {
+// start runs a sequencer until the test ends.
+func start(t *testing.T, cfg sequence.Config) {
 	t.Helper()
 	cfg.Node, cfg.Log = streams.NewNode(), slog.New(slog.DiscardHandler)
 	cfg.Metrics = sequence.NewMetrics(prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { sequence.Run(ctx, cfg) })
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	t.Cleanup(stop)
-	return stop
+	t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
 func message(from, to chat.UserID, id, body string) *chat.Request {
