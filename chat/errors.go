@@ -63,6 +63,7 @@ const (
 	SlowConsumer     Code = 90022
 	Replaced         Code = 90023
 	GoingAway        Code = 90024
+	Kicked           Code = 90025
 )
 
 // CodeInfo is a row of the table of codes.
@@ -124,6 +125,7 @@ var Codes = []CodeInfo{
 	{SlowConsumer, "slow_consumer", "the client reads too slowly", true, true},
 	{Replaced, "replaced", "a newer login of the same device has replaced this one", false, true},
 	{GoingAway, "going_away", "the server is going away; connect again", true, true},
+	{Kicked, "kicked", "another device's login has ended this session", false, true},
 }
 
 var codes = func() map[Code]CodeInfo {

@@ -1,6 +1,10 @@
 package chat
 
-import "time"
+import (
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat/planted"
+)
 
 type verdictKind uint8
 
@@ -111,6 +115,9 @@ func (s *Sequencer) maySay(p *pending, now time.Time) Code {
 }
 
 func (s *Sequencer) storedBefore(p *pending) (Stored, bool) {
+	if planted.Is("ids") {
+		return Stored{}, false
+	}
 	if stored, ok := s.ids.known[p.id]; ok {
 		return stored, true
 	}
@@ -138,6 +145,9 @@ func (s *Sequencer) lacksMessage(p *pending, now time.Time) bool {
 // Postgres does not answer is a client's word enough that this is its first attempt, and only if the filter has not seen the identity,
 // however much of the past it knows.
 func (s *Sequencer) isNew(p *pending, now time.Time) bool {
+	if planted.Is("ids") {
+		return true
+	}
 	if a, ok := s.found[p.id]; ok && !a.exists && now.Sub(a.asked) < minIDWindow {
 		return true
 	}

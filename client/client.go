@@ -20,7 +20,9 @@ type Config struct {
 	UserSign string      // proves who the user is; empty: none
 	Version  int32       // of the protocol; 0: 3
 
-	Receipts bool          // acknowledge each message with a receipt, after its handler has returned
+	Resume   bool          // the server sends what has come since Cursor, and then what comes
+	Cursor   chat.Place    // of an earlier [wire.Welcome] or [wire.Pong]; 0: the beginning
+	Receipts bool          // acknowledge each message of a pair with a receipt, after its handler has returned
 	Ping     time.Duration // how often to ping once logged in; 0: as the server asks for, or every 30 s; negative: never
 	MaxDown  int           // bytes of the largest body that the server may send; 0: 1 MiB
 	Handler  Handler
@@ -33,6 +35,13 @@ type Config struct {
 type Handler struct {
 	Message func(p wire.Placed)
 	Receipt func(a wire.Arrived)
+	Read    func(r wire.ReadPosition)
+	Recall  func(r wire.Recalled)
+	Group   func(e wire.GroupEvent)
+	News    func(n wire.News)
+	Typing  func(t wire.TypingBy)
+	Status  func(s wire.UserStatus)
+	Kicked  func()               // by a login of another device; the server closes the connection
 	Ack     func(a wire.Ack)     // every one, beside what [Client.Start] was given
 	Refused func(r wire.Refusal) // of a frame, or of the connection
 	Pong    func(p wire.Pong)
@@ -52,7 +61,8 @@ type Client struct {
 	mu      sync.Mutex
 	welcome chan wire.Welcome    // where the login's answer goes; nil: nobody waits
 	pending map[string][]*waiter // by message id, who has waited longest first
-	err     error                // why the connection is over; the first one stands
+	asked   map[question]chan []byte
+	err     error // why the connection is over; the first one stands
 	pinger  *time.Timer
 }
 
@@ -74,7 +84,9 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", cfg.URL, err)
 	}
-	c := &Client{cfg: cfg, conn: conn, done: make(chan struct{}), pending: make(map[string][]*waiter)}
+	c := &Client{
+		cfg: cfg, conn: conn, done: make(chan struct{}), pending: make(map[string][]*waiter), asked: make(map[question]chan []byte),
+	}
 	go c.read() // ends with the connection: see Close
 	return c, nil
 }
@@ -86,7 +98,9 @@ func (c *Client) Login(ctx context.Context) (wire.Welcome, error) {
 	c.mu.Lock()
 	c.welcome = answer
 	c.mu.Unlock()
-	body := wire.AppendCredentials(nil, &wire.Credentials{User: c.cfg.Device.User, UserSign: c.cfg.UserSign})
+	body := wire.AppendCredentials(nil, &wire.Credentials{
+		User: c.cfg.Device.User, UserSign: c.cfg.UserSign, Resume: c.cfg.Resume, Cursor: c.cfg.Cursor,
+	})
 	if err := c.Write(wire.Login, body); err != nil {
 		return wire.Welcome{}, fmt.Errorf("log in: %w", err)
 	}
@@ -139,8 +153,12 @@ func (c *Client) start(m wire.Message, done func(wire.Ack, error)) *waiter {
 		done(wire.Ack{}, fmt.Errorf("send %s: %w", m.MessageID, err))
 		return w
 	}
+	command := wire.Send
+	if m.Group != "" {
+		command = wire.GroupSend
+	}
 	// A write that fails ends the connection, which calls done.
-	_ = c.write(wire.Send, func(b []byte) []byte { return wire.AppendMessage(b, &m) })
+	_ = c.write(command, func(b []byte) []byte { return wire.AppendMessage(b, &m) })
 	return w
 }
 
@@ -306,9 +324,9 @@ func (c *Client) take(f wire.Down) error {
 	}
 	var err error
 	switch f.Command {
-	case wire.Send:
+	case wire.Send, wire.GroupSend:
 		err = c.takeMessage(f.Body)
-	case wire.SendAck:
+	case wire.SendAck, wire.GroupSendAck:
 		err = c.takeAck(f.Body)
 	case wire.Receive:
 		err = hand(f.Body, wire.ParseArrived, h.Receipt)
@@ -318,7 +336,8 @@ func (c *Client) take(f wire.Down) error {
 		err = hand(f.Body, wire.ParseRefusal, c.takeRefusal)
 	case wire.Ping:
 		err = hand(f.Body, wire.ParsePong, h.Pong)
-	default: // a newer server may say what we do not know
+	default:
+		err = c.takeMore(f)
 	}
 	if err != nil {
 		return fmt.Errorf("read %v: %w", f.Command, err)
@@ -350,7 +369,7 @@ func (c *Client) takeMessage(body []byte) error {
 	if c.cfg.Handler.Message != nil {
 		c.cfg.Handler.Message(p)
 	}
-	if c.cfg.Receipts && p.From.User != c.cfg.Device.User {
+	if c.cfg.Receipts && p.Group == "" && p.From.User != c.cfg.Device.User {
 		_ = c.Receipt(p) // a write that fails ends the connection
 	}
 	return nil

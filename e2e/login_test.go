@@ -131,11 +131,11 @@ func race(t *testing.T, h *house, edges []streams.Member) {
 	device := phone(10001, "bob")
 	var mu sync.Mutex
 	var newest chat.Route
-	routes, err := h.conn.WatchRoutes(t.Context(), func(r chat.Route) {
+	routes, err := h.conn.WatchRoutes(t.Context(), func(_, is *chat.Route) {
 		mu.Lock()
 		defer mu.Unlock()
-		if r.Device == device && r.Newer(newest) {
-			newest = r
+		if is != nil && is.Device == device && is.Newer(newest) {
+			newest = *is
 		}
 	})
 	if err != nil {

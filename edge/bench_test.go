@@ -18,7 +18,7 @@ import (
 func BenchmarkSessionMessage(b *testing.B) {
 	cfg := Config{Rate: 1e12, Burst: 1 << 60}.withDefaults()
 	s := newSession(&cfg)
-	s.accept(chat.Route{Device: chat.Device{App: app, User: "alice", Client: chat.Web, IMEI: "web"}}, testTime)
+	s.accept(chat.Route{Device: chat.Device{App: app, User: "alice", Client: chat.Web, IMEI: "web"}}, testTime, &resumed{})
 	f := &wire.Up{Command: wire.Send, Version: 1, App: app, Body: []byte(`{"messageId":"m1","toId":"bob","messageBody":"hello"}`)}
 	b.ReportAllocs()
 	for b.Loop() {
@@ -37,7 +37,7 @@ func BenchmarkTableSend(b *testing.B) {
 				c := &conn{id: chat.SessionID(i + 1)}
 				c.out.closed = true
 				t.conns[c] = struct{}{}
-				t.enter(c, chat.Route{Device: chat.Device{App: app, User: chat.UserID(strconv.Itoa(i))}})
+				t.enter(c, chat.Route{Device: chat.Device{App: app, User: chat.UserID(strconv.Itoa(i))}}, 0)
 			}
 			missing := []chat.SessionID{1 << 40}
 			ctx, stop := context.WithCancel(b.Context())
@@ -45,7 +45,7 @@ func BenchmarkTableSend(b *testing.B) {
 			churn.Go(func() { // logins and logouts beside it
 				c := &conn{id: 1 << 41}
 				for ctx.Err() == nil {
-					t.enter(c, chat.Route{Device: chat.Device{App: app, User: "churn"}})
+					t.enter(c, chat.Route{Device: chat.Device{App: app, User: "churn"}}, 0)
 					t.leave(c)
 					runtime.Gosched()
 				}
@@ -185,7 +185,7 @@ func silent(b *testing.B, s *socketEdge, transport string, device int) {
 	b.Helper()
 	addr := s.Addrs().TCP
 	login := wire.AppendUp(nil, &wire.Up{
-		Command: wire.Login, Version: 1, App: app, IMEI: []byte(strconv.Itoa(device)), Body: []byte(`{"userId":"bob"}`),
+		Command: wire.Login, Version: 1, App: app, IMEI: []byte("web"), Body: []byte(`{"userId":"guest` + strconv.Itoa(device) + `"}`),
 	})
 	if transport == "ws" {
 		addr = s.Addrs().WS

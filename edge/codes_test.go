@@ -23,6 +23,21 @@ var elsewhere = map[chat.Code]string{
 	chat.SenderMuted:     "the sequencer's",
 	chat.SenderForbidden: "the sequencer's",
 	chat.MessageIDReused: "the sequencer's",
+	chat.GroupMissing:    "the sequencer's",
+	chat.GroupExists:     "not on this road: Postgres decides who may change a group",
+	chat.AlreadyMember:   "not on this road: Postgres decides who may change a group",
+	chat.MemberLimit:     "not on this road: Postgres decides who may change a group",
+	chat.NotMember:       "the sequencer's",
+	chat.ManagersOnly:    "not on this road: Postgres decides who may change a group",
+	chat.OwnerOnly:       "not on this road: Postgres decides who may change a group",
+	chat.OwnerNotRemove:  "not on this road: Postgres decides who may change a group",
+	chat.GroupIsMuted:    "the sequencer's",
+	chat.MemberIsMuted:   "the sequencer's",
+	chat.GroupIsGone:     "the sequencer's",
+	chat.RecallTooLate:   "the sequencer's",
+	chat.RecalledAlready: "the sequencer's",
+	chat.MessageMissing:  "the sequencer's",
+	chat.NotYours:        "the sequencer's",
 	chat.Internal:        "a fault of ours; none is known",
 }
 
@@ -249,9 +264,41 @@ var provoked = map[chat.Code]func(te *testEdge){
 		second.wantClosed("a newer login here")
 		newer := te.Routes()[0]
 		newer.Edge, newer.Session, newer.Epoch = "edge-0", 7, newer.Epoch+1
-		te.RouteSeen(newer)
+		te.RouteSeen(nil, &newer)
 		third.wantCode("a newer login elsewhere", wire.Refuse, chat.Replaced)
 		third.wantClosed("a newer login elsewhere")
+	},
+	chat.Kicked: func(te *testEdge) {
+		first, old := te.login(3, "alice"), te.login(1, "bob")
+		for i, c := range []*testClient{first, old} {
+			c.device.Client, c.device.IMEI = chat.Android, "other"
+			newer := te.loginAs([]int32{1, 3}[i], c.device)
+			c.want("a login of another phone", wire.Kick, "null")
+			newer.wantIdle("who kicks is not kicked")
+		}
+		if n := te.streams.routeCount(); n != 2 {
+			te.t.Errorf("%d routes are left; want those of the newer devices", n)
+		}
+		te.Deliver(&chat.Push{Deliveries: []chat.Delivery{
+			{Command: int32(wire.Send), Payload: []byte(`{}`), Sessions: []chat.SessionID{1, 2}},
+		}})
+		te.wantCounted("dropped_total", dropAbsent, 2)
+		first.write(wire.Send, `{"messageId":"m1","toId":"bob"}`)
+		first.wantCode("a message of a kicked session", wire.SendAck, chat.Kicked)
+		first.write(wire.Ping, ``)
+		first.wantCode("its ping", wire.Refuse, chat.Kicked)
+		old.write(wire.Receive, `{"toId":"alice","messageSequence":1}`)
+		old.wantIdle("its receipt, in version 1")
+		te.wantCounted("dropped_total", "kicked", 1)
+		if q, s := te.streams.takeRequests(), te.streams.takeSignals(); len(q)+len(s) != 0 {
+			te.t.Errorf("a kicked session has submitted %v, %v", q, s)
+		}
+		te.advance(te.cfg.KickGrace - sweepInterval)
+		old.wantIdle("within the grace")
+		te.advance(2 * sweepInterval)
+		first.wantCode("after the grace", wire.Refuse, chat.Kicked)
+		first.wantClosed("after the grace")
+		old.wantClosed("after the grace")
 	},
 	chat.GoingAway: func(te *testEdge) {
 		old, c := te.login(1, "alice"), te.login(3, "bob")
@@ -327,8 +374,7 @@ func TestLoginThatIsOvertaken(t *testing.T) {
 		te.streams.putRoute = func(_ context.Context, r chat.Route) error {
 			newer := r
 			newer.Edge, newer.Epoch = "edge-0", r.Epoch+1
-			te.streams.set(func(s *recorder) { s.epochs[r.Device] = newer.Epoch })
-			te.RouteSeen(newer)
+			te.streams.change(newer, false)
 			<-written
 			return nil
 		}
@@ -349,7 +395,8 @@ func TestLoginThatComesLateDoesNotWin(t *testing.T) {
 		late.write(wire.Login, `{"userId":"alice"}`)
 		te.advance(time.Millisecond)
 		te.streams.set(func(s *recorder) {
-			s.epochs[chat.Device{App: app, User: "alice", Client: chat.IOS, IMEI: "phone"}] = chat.Epoch(time.Now().UnixMilli())
+			d := chat.Device{App: app, User: "alice", Client: chat.IOS, IMEI: "phone"}
+			s.routes[userOf(d)] = []chat.Route{{Device: d, Edge: "edge-0", Epoch: chat.Epoch(time.Now().UnixMicro())}}
 		})
 		close(te.facts.held)
 		late.wantCode("the newer login is known", wire.LoginAck, chat.Replaced)

@@ -18,13 +18,16 @@ type Streams interface {
 	Submit(q *chat.Request, done func(error))
 	// Signal hands a signal to the fan-out and does not wait.
 	Signal(s *chat.Signal) error
-	// PutRoute writes a route, and returns once it is seen by whoever looks after that.
+	// PutRoute writes a route, again if it has changed, and returns once it is seen by whoever looks after that.
 	PutRoute(ctx context.Context, r chat.Route) error
 	// DropRoute deletes a route.
 	DropRoute(ctx context.Context, r chat.Route) error
-	// NewestEpoch returns the highest epoch of the device's known routes; 0 if none is known. It knows of a route before [Edge.RouteSeen] is
-	// told of it.
-	NewestEpoch(d chat.Device) chat.Epoch
+	// RoutesOf returns the known routes of a user; the slice must not be changed. It knows of a route before [Edge.RouteSeen] is told of it.
+	RoutesOf(user chat.UserKey) []chat.Route
+	// Dead reports whether an edge is not there any more, so that its routes lead nowhere.
+	Dead(edge chat.NodeID) bool
+	// Cursor returns the place up to which everything was delivered to this edge's sessions; 0: nobody knows.
+	Cursor() chat.Place
 }
 
 // Directory knows apps and users. What does not exist is a [chat.Error]; every other error means that it cannot tell now.
@@ -49,6 +52,8 @@ type Config struct {
 	WS   string // address for WebSocket clients; empty: none are served
 	Auth Auth   // default AuthRequired
 
+	LoginPolicy chat.LoginPolicy // of apps that have none of their own; default chat.ThreeDevices
+
 	Limits       wire.Limits // bytes; default wire.DefaultLimits
 	MaxUserID    int         // characters; default chat.MaxUserID
 	MaxMessageID int         // characters; default chat.MaxMessageID
@@ -58,6 +63,8 @@ type Config struct {
 	RequestTimeout time.Duration // how long a request may wait to be judged; default 30 s
 	WriteTimeout   time.Duration // how long one write may take before the client is slow; default 10 s
 	CloseTimeout   time.Duration // how long an ending connection may take to flush and go, and then its route; default 5 s
+	KickGrace      time.Duration // how long a kicked client may stay to hear why; default 2 s, negative: not at all
+	PresenceDelay  time.Duration // how long a user must be here or away before those who watch are told; default 2 s, negative: not at all
 	DrainWindow    time.Duration // over how long the clients of an edge that stops are sent away; default 2 s, negative: at once
 
 	Rate  float64 // frames a second and connection; default 1,000
@@ -70,8 +77,12 @@ type Config struct {
 	DirectoryTimeout time.Duration // how long the directory may take; default 2 s
 	DirectorySize    int           // how many apps and how many users are remembered; default 100,000
 
+	History History // default: none, and who asks for it is told that it is unavailable
+
 	Log     *slog.Logger          // default: discarded
 	Metrics prometheus.Registerer // default: counted for nobody
+
+	cursor func() chat.Place // [Streams.Cursor], for the sessions
 }
 
 func (c Config) withDefaults() Config {
@@ -79,11 +90,14 @@ func (c Config) withDefaults() Config {
 	or(&c.Limits.Body, wire.DefaultLimits.Body)
 	or(&c.MaxUserID, chat.MaxUserID)
 	or(&c.MaxMessageID, chat.MaxMessageID)
+	or(&c.LoginPolicy, chat.ThreeDevices)
 	or(&c.LoginTimeout, 10*time.Second)
 	or(&c.Heartbeat, 30*time.Second)
 	or(&c.RequestTimeout, 30*time.Second)
 	or(&c.WriteTimeout, 10*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
+	or(&c.KickGrace, 2*time.Second)
+	or(&c.PresenceDelay, 2*time.Second)
 	or(&c.DrainWindow, 2*time.Second)
 	or(&c.Rate, 1000)
 	or(&c.Burst, 2000)

@@ -30,12 +30,20 @@ type conn struct {
 	pinged   atomic.Bool  // a ping ever came
 	pinging  atomic.Bool  // a WebSocket ping is under way
 	endAt    atomic.Int64 // Unix milliseconds since when it is ending; 0: it is not
+	kickedAt atomic.Int64 // Unix milliseconds since when another login has ended the session; 0: none has
+
+	// Whoever writes or removes the route.
+	posting sync.Mutex
+	posted  bool // the route is in the streams, or may be
+
+	statuses atomic.Int32 // how many were set since a write of the route began; 0: none is under way
 
 	// Owned by the reader.
 	session session
 
-	// Written by the reader in the table, under its lock; the device never changes once frames can come.
-	route chat.Route
+	// Written in the table, under its lock; the device never changes once frames can come.
+	route  chat.Route
+	policy chat.LoginPolicy // that held at the login
 }
 
 // The phases of a connection, for those who watch it.
@@ -85,6 +93,10 @@ func (c *conn) take(ctx context.Context, f *wire.Up) {
 	if f.Command == wire.Ping {
 		c.pinged.Store(true)
 	}
+	if c.kicked() && f.Command != wire.Logout {
+		c.do(ctx, f, c.session.refuse(f, chat.Error{Code: chat.Kicked}))
+		return
+	}
 	c.do(ctx, f, c.session.take(f, time.Now()))
 }
 
@@ -92,8 +104,8 @@ func (c *conn) take(ctx context.Context, f *wire.Up) {
 func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 	c.protocol.Store(c.session.protocol)
 	switch {
-	case st.dropped:
-		c.edge.metrics.drop(st.refused.String(), 1)
+	case st.dropped != "":
+		c.edge.metrics.drop(st.dropped, 1)
 	case st.refused != 0:
 		c.edge.metrics.refuse(st.refused)
 	}
@@ -107,6 +119,12 @@ func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 		c.submit(st.request)
 	case st.signal != nil:
 		c.signal(ctx, f, st.signal)
+	case st.status != nil:
+		c.setStatus(ctx, st.status)
+	case st.query != nil:
+		c.answer(ctx, st.query)
+	case st.watch != nil:
+		c.watch(st.watch)
 	case st.end != nil:
 		c.end(*st.end)
 	}
@@ -124,14 +142,23 @@ func (c *conn) submit(q *chat.Request) {
 			c.edge.metrics.drop(dropUnknown, 1)
 			return
 		}
-		c.edge.metrics.refuse(e.Code)
-		c.send(local(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: e.Code, Reason: e.Reason, MessageID: q.MessageID})))
+		st := refusalOf(q, e).step(c.protocol.Load())
+		if st.dropped != "" {
+			c.edge.metrics.drop(st.dropped, 1)
+			return
+		}
+		c.edge.metrics.refuse(st.refused)
+		c.send(st.answer)
 	})
 }
 
 func (c *conn) signal(ctx context.Context, f *wire.Up, s *chat.Signal) {
 	err := c.edge.streams.Signal(s)
 	if err == nil {
+		return
+	}
+	if s.Kind == chat.Typing { // it is over before it could be sent again
+		c.edge.metrics.drop(dropTyping, 1)
 		return
 	}
 	if _, ok := errors.AsType[chat.Error](err); !ok {
@@ -193,16 +220,4 @@ func (c *conn) end(e ending) {
 	word := e.lastWord(c.protocol.Load(), c.phase.Load())
 	dropped := c.out.finish(&e, word, e.code == chat.SlowConsumer, c.startWrite)
 	c.edge.metrics.drop(e.reason, dropped)
-}
-
-// depart takes the session out of the table and its route out of the streams.
-func (c *conn) depart(ctx context.Context) {
-	if !c.edge.sessions.leave(c) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.edge.cfg.CloseTimeout)
-	defer cancel()
-	if err := c.edge.streams.DropRoute(ctx, c.route); err != nil {
-		c.edge.cfg.Log.WarnContext(ctx, "route was not dropped", "device", c.route.Device, "session", c.id, "err", err)
-	}
 }

@@ -25,7 +25,7 @@ func (e *Edge) Deliver(p *chat.Push) {
 			e.metrics.drop(dropServed, len(d.Sessions))
 			continue
 		}
-		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload})
+		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload, revision: d.Revision})
 		e.metrics.drop(dropAbsent, missing)
 	}
 	e.served.raise(p.Partition, p.To)
@@ -59,15 +59,3 @@ func (s *served) raise(p chat.Partition, to chat.Revision) {
 	defer s.mu.Unlock()
 	s.to[p] = max(s.to[p], to)
 }
-
-// RouteSeen is told of every route that appears, on whichever edge. A newer login of a device ends its session here. The caller must
-// know the route in [Streams.NewestEpoch] before it calls this.
-func (e *Edge) RouteSeen(r chat.Route) {
-	if c := e.sessions.outdated(r); c != nil {
-		c.end(because(chat.Replaced))
-	}
-}
-
-// Routes returns the routes of all sessions that are here now, to be written again when the streams have lost them. A session that ends
-// meanwhile drops its route by itself, perhaps before the caller writes it: look again afterwards.
-func (e *Edge) Routes() []chat.Route { return e.sessions.routes() }

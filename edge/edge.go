@@ -22,10 +22,12 @@ type Edge struct {
 	apps      *cache[chat.AppID, chat.App]
 	users     *cache[chat.UserKey, chat.User]
 	metrics   *metrics
+	asking    asking
 	listeners struct{ tcp, ws net.Listener } // nil: not served
 
 	// For anyone; each looks after itself.
 	sessions *table
+	presence *presence
 	served   served
 	ids      atomic.Uint64
 	running  sync.WaitGroup // the connections; added to under the table's lock, and never after its close
@@ -33,7 +35,9 @@ type Edge struct {
 
 // New returns an edge that serves nobody yet.
 func New(cfg Config, s Streams, d Directory) *Edge {
-	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable()}
+	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable(), asking: newAsking(cfg.History)}
+	e.cfg.cursor = s.Cursor
+	e.presence = newPresence(&e.cfg, s)
 	e.apps = newCache(&e.cfg, d.App)
 	e.users = newCache(&e.cfg, d.User)
 	e.metrics = newMetrics(e.cfg.Metrics, e.sessions)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,7 @@ func (f *facts) User(_ context.Context, u chat.UserKey) (chat.User, error) {
 	switch {
 	case f.down != nil:
 		return chat.User{}, f.down
-	case !f.users[u.User]:
+	case !f.users[u.User] && !strings.HasPrefix(string(u.User), "guest"):
 		return chat.User{}, chat.Error{Code: chat.UserMissing}
 	}
 	return chat.User{}, nil
@@ -72,8 +73,9 @@ type recorder struct {
 	mu        sync.Mutex
 	requests  []*chat.Request
 	signals   []*chat.Signal
-	routes    map[chat.SessionID]chat.Route
-	epochs    map[chat.Device]chat.Epoch
+	routes    map[chat.UserKey][]chat.Route // of this edge and of others
+	dead      map[chat.NodeID]bool
+	seen      func(was, is *chat.Route) // is told of what is written, as the watch does; nil: nobody is
 	submit    error
 	signal    error
 	putRoute  func(ctx context.Context, r chat.Route) error
@@ -81,7 +83,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{routes: make(map[chat.SessionID]chat.Route), epochs: make(map[chat.Device]chat.Epoch)}
+	return &recorder{routes: make(map[chat.UserKey][]chat.Route), dead: make(map[chat.NodeID]bool)}
 }
 
 func (r *recorder) Submit(q *chat.Request, done func(error)) {
@@ -108,25 +110,57 @@ func (r *recorder) PutRoute(ctx context.Context, route chat.Route) error {
 			return err
 		}
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.routes[route.Session] = route
-	r.epochs[route.Device] = max(r.epochs[route.Device], route.Epoch)
+	r.change(route, false)
 	return nil
 }
 
+// change changes a route, be it of this edge or of another, and tells of it.
+func (r *recorder) change(route chat.Route, gone bool) {
+	r.mu.Lock()
+	user := userOf(route.Device)
+	var kept []chat.Route // a new slice: others hold the old one
+	var was, is *chat.Route
+	for _, o := range r.routes[user] {
+		if o.Edge == route.Edge && o.Session == route.Session {
+			was = &o
+		} else {
+			kept = append(kept, o)
+		}
+	}
+	if !gone {
+		is = &route
+		kept = append(kept, route)
+	}
+	if r.routes[user] = kept; len(kept) == 0 {
+		delete(r.routes, user)
+	}
+	seen := r.seen
+	r.mu.Unlock()
+	if seen != nil && (was != nil || is != nil) {
+		seen(was, is)
+	}
+}
+
 func (r *recorder) DropRoute(_ context.Context, route chat.Route) error {
+	r.change(route, true)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.routes, route.Session)
 	return r.dropRoute
 }
 
-func (r *recorder) NewestEpoch(d chat.Device) chat.Epoch {
+func (r *recorder) RoutesOf(user chat.UserKey) []chat.Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.epochs[d]
+	return r.routes[user]
 }
+
+func (r *recorder) Dead(edge chat.NodeID) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dead[edge]
+}
+
+func (r *recorder) Cursor() chat.Place { return 77 }
 
 func (r *recorder) set(change func(*recorder)) {
 	r.mu.Lock()
@@ -151,10 +185,19 @@ func (r *recorder) takeSignals() []*chat.Signal {
 	return s
 }
 
+// routeCount returns how many routes of the edge there are.
 func (r *recorder) routeCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.routes)
+	n := 0
+	for _, routes := range r.routes {
+		for _, route := range routes {
+			if route.Edge == "edge-1" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // testEdge is an edge that runs in a synctest bubble and is reached by pipes.
@@ -196,6 +239,7 @@ func converse(t *testing.T, cfg Config, f func(*testEdge)) {
 		te := &testEdge{t: t, streams: newRecorder(), facts: newFacts(), registry: prometheus.NewRegistry(), pipes: l.conns}
 		cfg.Node, cfg.Metrics = "edge-1", te.registry
 		te.Edge = New(cfg, te.streams, te.facts)
+		te.streams.seen = te.RouteSeen
 		te.listeners.tcp = l
 		ctx, cancel := context.WithCancel(t.Context())
 		te.stop = cancel
@@ -271,12 +315,17 @@ func (te *testEdge) dial(version int32) *testClient {
 // login dials and logs in.
 func (te *testEdge) login(version int32, user chat.UserID) *testClient {
 	te.t.Helper()
+	return te.loginAs(version, chat.Device{App: app, User: user, Client: chat.IOS, IMEI: "phone"})
+}
+
+func (te *testEdge) loginAs(version int32, d chat.Device) *testClient {
+	te.t.Helper()
 	c := te.dial(version)
-	c.device.User = user
-	c.write(wire.Login, `{"userId":"`+string(user)+`"}`)
+	c.device = d
+	c.write(wire.Login, `{"userId":"`+string(d.User)+`"}`)
 	if version >= 3 {
 		if w := c.readWelcome(); w.Code != chat.OK {
-			te.t.Fatalf("the login of %s is answered with %+v", user, w)
+			te.t.Fatalf("the login of %s is answered with %+v", d, w)
 		}
 	}
 	synctest.Wait()
@@ -338,7 +387,7 @@ func (c *testClient) wantCode(reason string, command wire.Command, code chat.Cod
 	}
 	var got chat.Code
 	switch f.Command { //nolint:exhaustive // those that have a code
-	case wire.SendAck:
+	case wire.SendAck, wire.GroupSendAck, wire.RecallAck, wire.Watch: // all begin alike
 		a, err := wire.ParseAck(f.Body)
 		if err != nil {
 			c.t.Fatal(err)

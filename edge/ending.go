@@ -1,8 +1,6 @@
 package edge
 
 import (
-	"errors"
-
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
@@ -36,12 +34,4 @@ func (e *ending) lastWord(protocol, phase int32) frame {
 		return local(wire.Refuse, wire.AppendRefusal(nil, &wire.Refusal{Code: e.code}))
 	}
 	return frame{}
-}
-
-// asError returns what a client may see of an error.
-func asError(err error) chat.Error {
-	if e, ok := errors.AsType[chat.Error](err); ok {
-		return e
-	}
-	return chat.Error{Code: chat.Internal}
 }

@@ -15,21 +15,30 @@ func (c *conn) enter(ctx context.Context, l *login) {
 	ctx, cancel := context.WithTimeout(ctx, c.edge.cfg.LoginTimeout)
 	defer cancel()
 	c.out.hold()
-	if err := c.admit(ctx, l); err != nil {
+	// Beside the reader, which waits: what a login needs is so deep that the reader's stack would stay large for as long as it lives.
+	admitted := make(chan error)
+	go func() { admitted <- c.admit(ctx, l) }() // ends before enter goes on
+	if err := <-admitted; err != nil {
 		c.turnAway(ctx, l, err)
+		c.leave() // here, for nobody else may while the route is being written
 		return
 	}
+	missed := c.missed(ctx, l)
 	c.phase.Store(present)
-	c.out.release(c.session.accept(c.route, time.Now()), c.startWrite)
+	c.out.resume(c.session.accept(c.route, time.Now(), &missed), &missed, c.startWrite)
+	if c.endAt.Load() != 0 { // it ended while it was entering, when nobody else might end the session
+		c.leave()
+	}
 }
 
 // admit looks the login up, gives the session its place in the table and writes its route. When it returns nil the session is the
-// device's newest, as far as anybody knows.
+// device's newest, as far as anybody knows; it may have been kicked already, which the client hears behind the answer.
 func (c *conn) admit(ctx context.Context, l *login) error {
 	e := c.edge
 	// The epoch is taken before anything is waited for: however long a login takes, one that came after it is newer.
 	epoch := e.epoch(l)
-	if err := e.authenticate(ctx, l); err != nil {
+	policy, err := e.authenticate(ctx, l)
+	if err != nil {
 		return err
 	}
 	route := chat.Route{
@@ -40,22 +49,26 @@ func (c *conn) admit(ctx context.Context, l *login) error {
 		Epoch:    epoch,
 		Since:    l.arrived.UnixMilli(),
 	}
-	older, newest := e.sessions.enter(c, route)
+	older, newest := e.sessions.enter(c, route, policy)
 	if !newest {
 		return chat.Error{Code: chat.Replaced}
 	}
 	if older != nil {
 		older.end(because(chat.Replaced))
 	}
-	// From here on RouteSeen finds the session. What was seen before is in NewestEpoch.
-	if e.streams.NewestEpoch(l.device) >= epoch {
+	// From here on RouteSeen finds the session. What was seen before is in RoutesOf.
+	if replaced, _ := e.overtaken(&route, policy); replaced {
 		return chat.Error{Code: chat.Replaced}
 	}
-	if err := e.streams.PutRoute(ctx, route); err != nil {
+	if err := c.post(ctx); err != nil {
 		return fmt.Errorf("put the route of session %v: %w", c.id, err)
 	}
-	if e.streams.NewestEpoch(l.device) > epoch {
+	replaced, kicked := e.overtaken(&route, policy)
+	switch {
+	case replaced:
 		return chat.Error{Code: chat.Replaced}
+	case kicked:
+		c.kick()
 	}
 	return nil
 }
@@ -70,25 +83,30 @@ func (c *conn) turnAway(ctx context.Context, l *login, err error) {
 	c.end(*st.end)
 }
 
-// epoch returns the epoch of a login that has just come: its time, unless the device has logged in since then by another clock.
+// epoch returns the epoch of a login that has just come: its time, unless a device of the user has logged in since then by another clock.
 func (e *Edge) epoch(l *login) chat.Epoch {
-	newest := max(e.streams.NewestEpoch(l.device), e.sessions.epoch(l.device))
-	return max(chat.Epoch(l.arrived.UnixMilli()), newest+1)
+	user := userOf(l.device)
+	newest := e.sessions.epoch(user)
+	for _, r := range e.streams.RoutesOf(user) {
+		newest = max(newest, r.Epoch)
+	}
+	return max(chat.Epoch(l.arrived.UnixMicro()), newest+1)
 }
 
-// authenticate returns nil if the login's app and user exist and it has proved to be that user, as far as it must.
-func (e *Edge) authenticate(ctx context.Context, l *login) error {
+// authenticate returns the policy for the login if its app and user exist and it has proved to be that user, as far as it must.
+func (e *Edge) authenticate(ctx context.Context, l *login) (chat.LoginPolicy, error) {
 	app, err := e.apps.get(ctx, l.device.App)
 	if err != nil {
-		return fmt.Errorf("look up app %v: %w", l.device.App, err)
+		return 0, fmt.Errorf("look up app %v: %w", l.device.App, err)
 	}
 	if l.sign != "" || e.cfg.Auth != AuthOptional {
 		if err := chat.VerifySign(l.sign, l.device.App, l.device.User, app.Keys, l.arrived); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if _, err := e.users.get(ctx, chat.UserKey{App: l.device.App, User: l.device.User}); err != nil {
-		return fmt.Errorf("look up user %v: %w", l.device.User, err)
+	if _, err := e.users.get(ctx, userOf(l.device)); err != nil {
+		return 0, fmt.Errorf("look up user %v: %w", l.device.User, err)
 	}
-	return nil
+	or(&app.LoginPolicy, e.cfg.LoginPolicy)
+	return app.LoginPolicy, nil
 }

@@ -15,6 +15,7 @@ const (
 	dropUnknown = "unknown_outcome" // nobody knows whether the request is in the ingress
 	dropAbsent  = "absent"          // the session is not here any more
 	dropServed  = "served"          // the partition's revision was delivered before
+	dropTyping  = "typing"          // somebody types faster than anybody wants to know
 )
 
 // metrics are what an edge counts.
@@ -43,7 +44,12 @@ func newMetrics(r prometheus.Registerer, sessions *table) *metrics {
 	gauge("connections", "Connections that are open.", func() int { n, _ := sessions.size(); return n })
 	gauge("sessions", "Connections that are logged in.", func() int { _, n := sessions.size(); return n })
 	commands := []wire.Command{
-		wire.Send, wire.SendAck, wire.Receive, wire.Login, wire.LoginAck, wire.Kick, wire.Logout, wire.Refuse, wire.Ping,
+		wire.Send, wire.SendAck, wire.Receive, wire.GroupSend, wire.GroupSendAck,
+		wire.Read, wire.ReadNotify, wire.ReadReceipt, wire.GroupRead, wire.GroupReadNotify, wire.GroupReadReceipt,
+		wire.Recall, wire.RecallAck, wire.RecallNotify, wire.Typing, wire.Status, wire.StatusNotify, wire.StatusSync, wire.Watch,
+		wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup, wire.TransferGroup,
+		wire.MuteGroup, wire.SpeakMember, wire.GroupNews, wire.Changes, wire.History, wire.Pull,
+		wire.Login, wire.LoginAck, wire.Kick, wire.Logout, wire.Refuse, wire.Ping,
 	}
 	return &metrics{
 		framesIn:  newCounters(vec("frames_in_total", "Frames from clients, by command.", "command"), commands),

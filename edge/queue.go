@@ -3,6 +3,7 @@ package edge
 import (
 	"sync"
 
+	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
@@ -11,6 +12,8 @@ type frame struct {
 	command wire.Command
 	payload []byte
 	local   bool // an answer of this edge, which carries no address
+
+	revision chat.Revision // of the block that it tells of; 0: of none
 }
 
 // local is an answer of this edge.
@@ -26,14 +29,15 @@ func (f frame) size() int { return len(f.payload) + 64 }
 type queue struct {
 	maxFrames, maxBytes int
 
-	mu      sync.Mutex
-	waiting []frame
-	frames  int     // waiting and being written
-	bytes   int     // of those
-	held    bool    // a login is being answered: what arrives waits behind the answer
-	writing bool    // a writer runs
-	end     *ending // set once: nothing more is taken
-	closed  bool    // the connection is gone: no writer starts any more
+	mu                      sync.Mutex
+	waiting                 []frame
+	frames                  int     // waiting and being written
+	bytes                   int     // of those
+	spareFrames, spareBytes int     // the bounds are wider by this until the queue is empty: see resume
+	held                    bool    // a login is being answered: what arrives waits behind the answer
+	writing                 bool    // a writer runs
+	end                     *ending // set once: nothing more is taken
+	closed                  bool    // the connection is gone: no writer starts any more
 }
 
 // verdict is what became of a frame that was put.
@@ -52,7 +56,7 @@ func (q *queue) put(f frame, start func()) verdict {
 	switch {
 	case q.end != nil || q.closed:
 		return ended
-	case q.frames > 0 && (q.frames >= q.maxFrames || q.bytes+f.size() > q.maxBytes):
+	case q.frames > 0 && (q.frames >= q.maxFrames+q.spareFrames || q.bytes+f.size() > q.maxBytes+q.spareBytes):
 		return full
 	}
 	q.push(f)
@@ -73,29 +77,11 @@ func (q *queue) wake(start func()) {
 	}
 }
 
-// hold lets frames wait until release.
+// hold lets frames wait until resume.
 func (q *queue) hold() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.held = true
-}
-
-// release puts the answer before what has waited. Command 0: there is no answer.
-func (q *queue) release(answer frame, start func()) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.held || q.end != nil {
-		return
-	}
-	q.held = false
-	if answer.command != 0 {
-		q.push(answer)
-		copy(q.waiting[1:], q.waiting)
-		q.waiting[0] = answer
-	}
-	if len(q.waiting) > 0 {
-		q.wake(start)
-	}
 }
 
 // finish ends the queue with a last frame (command 0: none), and returns how many frames it dropped: what waits is dropped if it waits
@@ -138,6 +124,7 @@ func (q *queue) take(last []frame) ([]frame, *ending) {
 	case len(q.waiting) == 0:
 		q.writing = q.end != nil // a writer that says the ending is the last one
 		q.waiting = nil          // an idle connection has no slice
+		q.spareFrames, q.spareBytes = 0, 0
 		return nil, q.end
 	}
 	batch := q.waiting

@@ -1,17 +1,19 @@
 package edge
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/wire"
 )
 
-// table finds connections: all of them, the sessions among them by number, and the newest session of each device.
+// table finds connections: all of them, the sessions among them by number and by user.
 type table struct {
 	mu       sync.RWMutex
 	conns    map[*conn]struct{}
 	sessions map[chat.SessionID]*conn
-	devices  map[chat.Device]*conn
+	users    map[chat.UserKey][]*conn // the newest session here of each of a user's devices
 	closed   bool
 }
 
@@ -19,7 +21,7 @@ func newTable() *table {
 	return &table{
 		conns:    make(map[*conn]struct{}),
 		sessions: make(map[chat.SessionID]*conn),
-		devices:  make(map[chat.Device]*conn),
+		users:    make(map[chat.UserKey][]*conn),
 	}
 }
 
@@ -44,29 +46,51 @@ func (t *table) close() {
 
 // enter makes c the session of its route. It returns the local session that it replaces, if there is one; if that is the newer of the two,
 // c is not entered.
-func (t *table) enter(c *conn, r chat.Route) (older *conn, newest bool) {
+func (t *table) enter(c *conn, r chat.Route, p chat.LoginPolicy) (older *conn, newest bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	older = t.devices[r.Device]
-	if older != nil && older.route.Newer(r) {
+	user := userOf(r.Device)
+	devices := t.users[user]
+	i := slices.IndexFunc(devices, func(o *conn) bool { return o.route.Device == r.Device })
+	if i >= 0 && devices[i].route.Newer(r) {
 		return nil, false
 	}
-	c.route = r
+	c.route, c.policy = r, p
 	t.sessions[c.id] = c
-	t.devices[r.Device] = c
+	if i < 0 {
+		t.users[user] = append(devices, c)
+		return nil, true
+	}
+	older, devices[i] = devices[i], c
 	return older, true
 }
 
-// leave takes a session out, and reports whether there was one.
-func (t *table) leave(c *conn) bool {
+// leave takes a session out, if there is one.
+func (t *table) leave(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_, entered := t.sessions[c.id]
-	delete(t.sessions, c.id)
-	if t.devices[c.route.Device] == c {
-		delete(t.devices, c.route.Device)
+	if t.sessions[c.id] == nil {
+		return
 	}
-	return entered
+	delete(t.sessions, c.id)
+	user := userOf(c.route.Device)
+	devices := t.users[user]
+	i := slices.Index(devices, c)
+	switch {
+	case i < 0:
+	case len(devices) == 1:
+		delete(t.users, user)
+	default:
+		t.users[user] = slices.Delete(devices, i, i+1)
+	}
+}
+
+// routeOf returns a session's route as it is now; false if the session has left.
+func (t *table) routeOf(c *conn) (chat.Route, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	_, there := t.sessions[c.id]
+	return c.route, there
 }
 
 // remove forgets a connection that is gone.
@@ -76,24 +100,53 @@ func (t *table) remove(c *conn) {
 	delete(t.conns, c)
 }
 
-// epoch returns the epoch of the device's session here; 0 if it has none.
-func (t *table) epoch(d chat.Device) chat.Epoch {
+// epoch returns the newest epoch of the user's sessions here; 0 if there are none.
+func (t *table) epoch(user chat.UserKey) chat.Epoch {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if c := t.devices[d]; c != nil {
-		return c.route.Epoch
+	var newest chat.Epoch
+	for _, c := range t.users[user] {
+		newest = max(newest, c.route.Epoch)
 	}
-	return 0
+	return newest
 }
 
-// outdated returns the device's session here if r is a newer login.
-func (t *table) outdated(r chat.Route) *conn {
+// passed returns the sessions here that a newer login ends: that of the same device, and those that it kicks.
+func (t *table) passed(r *chat.Route) (replaced *conn, kicked []*conn) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if c := t.devices[r.Device]; c != nil && r.Newer(c.route) {
-		return c
+	for _, c := range t.users[userOf(r.Device)] {
+		switch {
+		case !r.Newer(c.route):
+		case c.route.Device == r.Device:
+			replaced = c
+		case c.policy.Kicks(r.Device, c.route.Device):
+			kicked = append(kicked, c)
+		}
 	}
-	return nil
+	return replaced, kicked
+}
+
+// setStatus notes what a session says of itself, and reports whether that is new.
+func (t *table) setStatus(c *conn, s *wire.StatusSet) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.sessions[c.id] == nil || c.route.Status == s.Status && c.route.Custom == s.Custom {
+		return false
+	}
+	c.route.Status, c.route.Custom = s.Status, s.Custom
+	return true
+}
+
+// sendBeside queues a frame for the sessions of the user's other devices.
+func (t *table) sendBeside(d chat.Device, f frame) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, c := range t.users[userOf(d)] {
+		if c.route.Device != d {
+			c.send(f)
+		}
+	}
 }
 
 // send queues a frame for each session, and returns how many of them are not here.

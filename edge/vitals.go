@@ -14,6 +14,7 @@ type vitals struct {
 	read    int64 // when bytes last came
 	write   int64 // since when a write lasts; 0: none does
 	ending  int64 // since when it is ending; 0: it is not
+	kicked  int64 // since when it is kicked; 0: it is not
 	phase   int32
 	pinged  bool // a ping ever came
 	pings   bool // it can be pinged itself
@@ -29,6 +30,7 @@ const (
 	tooLate        // no login in time
 	tooSilent      // no heartbeat in time
 	tooSlow        // a write takes too long
+	graceOver      // it was kicked, and has had its time to hear why
 	askForLife     // ping it
 )
 
@@ -44,6 +46,10 @@ func (v *vitals) due(cfg *Config, now int64) due {
 		return tooLate
 	case v.write != 0 && over(v.write, cfg.WriteTimeout):
 		return tooSlow
+	case v.kicked != 0:
+		if v.phase == present && over(v.kicked, cfg.KickGrace) {
+			return graceOver
+		}
 	case v.phase != present:
 	case v.pings:
 		if !v.pinging && over(v.read, cfg.Heartbeat) {
@@ -61,6 +67,7 @@ func (c *conn) vitals() vitals {
 		read:    c.link.readAt.Load(),
 		write:   c.link.writeAt.Load(),
 		ending:  c.endAt.Load(),
+		kicked:  c.kickedAt.Load(),
 		phase:   c.phase.Load(),
 		pinged:  c.pinged.Load(),
 		pings:   c.transport.pings(),
@@ -84,6 +91,7 @@ func (e *Edge) sweep(ctx context.Context) {
 				v := c.vitals()
 				c.carryOut(ctx, v.due(&e.cfg, now.UnixMilli()))
 			}
+			e.presence.sweep(now.UnixMilli())
 		}
 	}
 }
@@ -99,6 +107,8 @@ func (c *conn) carryOut(ctx context.Context, d due) {
 		c.end(because(chat.HeartbeatTimeout))
 	case tooSlow:
 		c.end(because(chat.SlowConsumer))
+	case graceOver:
+		c.end(because(chat.Kicked))
 	case askForLife:
 		c.pinging.Store(true)
 		c.out.unlessClosed(func() { c.writers.Go(func() { c.askForLife(ctx) }) })

@@ -26,6 +26,7 @@ func TestVitals(t *testing.T) {
 		{"a WebSocket that pings by itself", vitals{phase: present, pings: true, pinged: true}, 29, askForLife},
 		{"a write that lasts", vitals{phase: present, write: 1}, 9, tooSlow},
 		{"a write that lasts before the login", vitals{phase: entering, write: 1}, 9, tooSlow},
+		{"a kick", vitals{phase: present, kicked: 1, pings: true}, 1, graceOver},
 		{"an ending", vitals{phase: present, ending: 1, write: 1, pinged: true}, 4, cut},
 	} {
 		if got := test.v.due(&cfg, test.last*second); got != nothing {

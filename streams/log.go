@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/chat/planted"
 )
 
 // RawEntry is an entry of the log as it lies there.
@@ -24,7 +25,9 @@ type RawEntry struct {
 // [ErrNotSent], which say that the block is not in the log, and [ErrUnknown].
 func (c *Conn) Append(p chat.Partition, data []byte, prev chat.Revision, done func(chat.Revision, error)) {
 	m := &nats.Msg{Subject: logSubject(p), Data: data, Header: nats.Header{}}
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
+	if !planted.Is("revision") {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
+	}
 	c.pub.publish(m, func(seq uint64, err error) { done(chat.Revision(seq), err) })
 }
 
@@ -51,6 +54,59 @@ func (c *Conn) LastRevision(ctx context.Context) (chat.Revision, error) {
 		return 0, fmt.Errorf("read the end of the log: %w", err)
 	}
 	return chat.Revision(info.State.LastSeq), nil
+}
+
+// LogEnd returns the newest revision of all partitions, and how many blocks each has, in one request to the leader. The numbers may be
+// a moment younger than the revision: a partition whose number is as before has nothing new up to it.
+func (c *Conn) LogEnd(ctx context.Context) (chat.Revision, map[chat.Partition]uint64, error) {
+	var info struct {
+		State struct {
+			LastSeq  uint64            `json:"last_seq"`
+			Subjects map[string]uint64 `json:"subjects"`
+		} `json:"state"`
+	}
+	query := map[string]string{"subjects_filter": "$KV." + bucketLog + ".>"}
+	if err := c.api(ctx, "STREAM.INFO."+streamLog, query, &info); err != nil {
+		return 0, nil, fmt.Errorf("read the end of the log: %w", err)
+	}
+	blocks := make(map[chat.Partition]uint64, len(info.State.Subjects))
+	for subject, n := range info.State.Subjects {
+		if p, err := parseLogSubject(subject); err == nil {
+			blocks[p] = n
+		}
+	}
+	return chat.Revision(info.State.LastSeq), blocks, nil
+}
+
+// fewEntries is how many entries are read one by one: opening a consumer costs about as much.
+const fewEntries = 16
+
+// EntriesAfter calls f with the partition's entries after a revision, from the leader, up to a tail that the log had after the call began. A
+// few cost a request each and one more; many are read by a consumer.
+func (c *Conn) EntriesAfter(ctx context.Context, p chat.Partition, after chat.Revision, f func(chat.Entry) error) error {
+	for range fewEntries {
+		e, err := c.getMessage(ctx, streamLog, map[string]any{"seq": uint64(after) + 1, "next_by_subj": logSubject(p)})
+		if errors.Is(err, errNoEntry) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read partition %d after revision %d: %w", p, after, err)
+		}
+		after = chat.Revision(e.Seq)
+		if err := handEntry(RawEntry{p, after, e.Data}, f); err != nil {
+			return err
+		}
+	}
+	_, err := c.ReadLog(ctx, p, after, func(e RawEntry) error { return handEntry(e, f) })
+	return err
+}
+
+func handEntry(e RawEntry, f func(chat.Entry) error) error {
+	block, err := chat.DecodeBlock(e.Data)
+	if err != nil {
+		return fmt.Errorf("read revision %d: %w", e.Revision, err)
+	}
+	return f(chat.Entry{Revision: e.Revision, Block: block})
 }
 
 // Entry returns one entry of the log, from the leader; false if there is none at this revision.

@@ -22,11 +22,15 @@ type routeValue struct {
 	Protocol int32           `json:"protocol"`
 	Epoch    chat.Epoch      `json:"epoch"`
 	Since    int64           `json:"since"`
+	Status   int32           `json:"status,omitempty"`
+	Custom   string          `json:"custom,omitempty"`
 }
 
 // PutRoute writes a session's route, and returns once the broker has it.
 func (c *Conn) PutRoute(ctx context.Context, r chat.Route) error {
-	value, err := json.Marshal(routeValue{r.Device.Client, r.Device.IMEI, r.Protocol, r.Epoch, r.Since})
+	value, err := json.Marshal(routeValue{
+		Client: r.Device.Client, IMEI: r.Device.IMEI, Protocol: r.Protocol, Epoch: r.Epoch, Since: r.Since, Status: r.Status, Custom: r.Custom,
+	})
 	if err != nil {
 		return fmt.Errorf("write the route of %s: %w", r.Device, err)
 	}
@@ -73,9 +77,10 @@ type routeChange struct {
 	voided bool // no route: the life's entry, or what cannot be read
 }
 
-// WatchRoutes watches the bucket until ctx ends. Seen is called with each route that is written, in order; it may be nil.
-// It returns once all that was there is in.
-func (c *Conn) WatchRoutes(ctx context.Context, seen func(chat.Route)) (*Routes, error) {
+// WatchRoutes watches the bucket until ctx ends. Seen is told, in the bucket's order, what each entry has changed: a session's route as it was
+// and as it is, and nil where there is none; it may be nil itself. It is called once the change is in. WatchRoutes returns once all
+// that was there is in.
+func (c *Conn) WatchRoutes(ctx context.Context, seen func(was, is *chat.Route)) (*Routes, error) {
 	w := &Routes{
 		c:       c,
 		users:   make(map[chat.UserKey][]chat.Route),
@@ -116,6 +121,7 @@ func decodeRoute(m jetstream.Msg) (routeChange, bool) {
 	}
 	ch.route.Device.Client, ch.route.Device.IMEI = v.Client, v.IMEI
 	ch.route.Protocol, ch.route.Epoch, ch.route.Since = v.Protocol, v.Epoch, v.Since
+	ch.route.Status, ch.route.Custom = v.Status, v.Custom
 	return ch, true
 }
 
@@ -124,7 +130,7 @@ func removed(h nats.Header) bool {
 	return h.Get("KV-Operation") != "" || h.Get("Nats-Marker-Reason") != ""
 }
 
-func (w *Routes) follow(ctx context.Context, seen func(chat.Route)) {
+func (w *Routes) follow(ctx context.Context, seen func(was, is *chat.Route)) {
 	defer w.r.Close()
 	for {
 		select {
@@ -133,41 +139,52 @@ func (w *Routes) follow(ctx context.Context, seen func(chat.Route)) {
 			return
 		}
 		changes := w.r.Take(readerInbox)
+		before := make([]*chat.Route, len(changes))
 		w.mu.Lock()
-		for _, ch := range changes {
-			w.apply(ch)
+		for i, ch := range changes {
+			before[i] = w.apply(ch)
 		}
 		w.mu.Unlock()
 		if n := len(changes); n > 0 {
 			w.applied.advance(changes[n-1].seq)
 		}
-		for _, ch := range changes {
-			if seen != nil && !ch.gone && !ch.voided {
-				seen(ch.route)
+		if seen == nil {
+			continue
+		}
+		for i := range changes {
+			switch ch := &changes[i]; {
+			case ch.voided:
+			case !ch.gone:
+				seen(before[i], &ch.route)
+			case before[i] != nil:
+				seen(before[i], nil)
 			}
 		}
 	}
 }
 
-func (w *Routes) apply(ch routeChange) {
+// apply takes a change in, and returns the session's route as it was; nil if there was none.
+func (w *Routes) apply(ch routeChange) (was *chat.Route) {
 	if ch.voided {
-		return
+		return nil
 	}
 	r := ch.route
 	key := chat.UserKey{App: r.Device.App, User: r.Device.User}
 	routes := w.users[key]
 	i := slices.IndexFunc(routes, func(o chat.Route) bool { return o.Edge == r.Edge && o.Session == r.Session })
+	if i >= 0 {
+		was = &routes[i] // of a slice that nobody changes: readers hold it, too
+	}
 	switch {
-	case ch.gone && i >= 0:
-		routes = slices.Concat(routes[:i], routes[i+1:]) // a new slice: readers hold the old one
+	case ch.gone && was != nil:
+		routes = slices.Concat(routes[:i], routes[i+1:])
 		if w.edges[r.Edge]--; w.edges[r.Edge] == 0 {
 			delete(w.edges, r.Edge)
 		}
 	case ch.gone:
-		return
-	case i >= 0:
-		routes = slices.Clone(routes)
-		routes[i] = r
+		return nil
+	case was != nil: // what was written last stands last
+		routes = append(slices.Concat(routes[:i], routes[i+1:]), r)
 	default:
 		routes = append(routes[:len(routes):len(routes)], r)
 		w.edges[r.Edge]++
@@ -177,24 +194,14 @@ func (w *Routes) apply(ch routeChange) {
 	} else {
 		w.users[key] = routes
 	}
+	return was
 }
 
-// Of returns a user's routes. The slice must not be changed.
+// Of returns a user's routes in the order in which they were written. The slice must not be changed.
 func (w *Routes) Of(user chat.UserKey) []chat.Route {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.users[user]
-}
-
-// NewestEpoch returns the highest epoch of a device's routes; 0 if it has none.
-func (w *Routes) NewestEpoch(d chat.Device) chat.Epoch {
-	var newest chat.Epoch
-	for _, r := range w.Of(chat.UserKey{App: d.App, User: d.User}) {
-		if r.Device == d {
-			newest = max(newest, r.Epoch)
-		}
-	}
-	return newest
 }
 
 // Edges returns the edges that have routes.

@@ -24,8 +24,10 @@ type Patron interface {
 	Vector() map[chat.Partition]chat.Revision
 	// SetVector sets it; an edge that has just started was served with all that was before.
 	SetVector(v map[chat.Partition]chat.Revision)
-	// RouteSeen tells of a route that somebody has written.
-	RouteSeen(r chat.Route)
+	// RouteSeen tells how the route of a session, on whichever edge, has changed: as it was and as it is; nil: there is none.
+	RouteSeen(was, is *chat.Route)
+	// RoutesRead tells that all routes were read anew: what has gone meanwhile was not told.
+	RoutesRead()
 	// Routes returns the routes of all sessions.
 	Routes() []chat.Route
 }
@@ -41,6 +43,7 @@ type Station struct {
 
 	draining  atomic.Bool
 	announced atomic.Bool
+	cursor    atomic.Int64
 
 	// Owned by Serve.
 	announcedIn chat.Life // the life of MEMBERS in which the edge has announced itself
@@ -81,12 +84,18 @@ func (s *Station) PutRoute(ctx context.Context, r chat.Route) error {
 // DropRoute is [Conn.DropRoute].
 func (s *Station) DropRoute(ctx context.Context, r chat.Route) error { return s.c.DropRoute(ctx, r) }
 
-// NewestEpoch returns the highest epoch of a device's routes that is known here.
-func (s *Station) NewestEpoch(d chat.Device) chat.Epoch {
+// RoutesOf returns the routes of a user that are known here. The slice must not be changed.
+func (s *Station) RoutesOf(user chat.UserKey) []chat.Route {
 	if routes := s.routes.Load(); routes != nil {
-		return routes.NewestEpoch(d)
+		return routes.Of(user)
 	}
-	return 0
+	return nil
+}
+
+// Dead reports whether the members say that an edge is not there any more.
+func (s *Station) Dead(edge chat.NodeID) bool {
+	members := s.members.Load()
+	return members != nil && members.Dead(edge)
 }
 
 // Announced reports whether the others know of this edge.
@@ -108,7 +117,10 @@ func (s *Station) Serve(ctx context.Context, e Patron) error {
 	e.SetVector(start)
 
 	ctx, cancel := context.WithCancelCause(ctx)
+	var following sync.WaitGroup
+	defer following.Wait()
 	defer cancel(nil)
+	following.Go(func() { s.followEnd(ctx, e.Vector) })
 	s.c.Run(ctx, "edge", func(ctx context.Context, g *Generation) error {
 		v := &visit{s: s, e: e, g: g}
 		err := v.serve(ctx)
@@ -138,7 +150,7 @@ type visit struct {
 	seq uint64 // of the edge's key
 }
 
-// ghostsEvery is how often routes of ended sessions are looked for: a removal is lost when the broker is away at that moment.
+// ghostsEvery is how often routes are compared with the sessions: a removal, or a change, is lost when the broker is away at that moment.
 const ghostsEvery = 10 * time.Second
 
 // unheard is how long an edge may have heard nothing of its pushes: after it, some may have been dropped for their age.
@@ -170,6 +182,7 @@ func (v *visit) serve(ctx context.Context) error {
 		return err
 	}
 	v.s.members.Store(members)
+	v.e.RoutesRead()
 	// The routes first: whoever hears of the edge serves its sessions from the edge's number on, and must see them all.
 	if err := v.writeRoutes(ctx); err != nil {
 		return err
@@ -192,20 +205,24 @@ func (v *visit) writeRoutes(ctx context.Context) error {
 			return err
 		}
 	}
-	return v.dropEnded(ctx, routes)
+	return v.correct(ctx, routes)
 }
 
-// dropEnded removes those of the written routes whose sessions have ended.
-func (v *visit) dropEnded(ctx context.Context, written []chat.Route) error {
-	there := make(map[chat.SessionID]bool)
+// correct removes those of the written routes whose sessions have ended, and writes again those that say something else by now.
+func (v *visit) correct(ctx context.Context, written []chat.Route) error {
+	there := make(map[chat.SessionID]chat.Route)
 	for _, r := range v.e.Routes() {
-		there[r.Session] = true
+		there[r.Session] = r
 	}
 	for _, r := range written {
-		if !there[r.Session] {
-			if err := v.s.c.DropRoute(ctx, r); err != nil {
-				return err
-			}
+		var err error
+		if now, ok := there[r.Session]; !ok {
+			err = v.s.c.DropRoute(ctx, r)
+		} else if now != r {
+			err = v.s.c.PutRoute(ctx, now)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -232,8 +249,8 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 		case <-clean.C:
 			written := routes.OfEdge(v.s.node) // before the sessions are looked at: a session is there before its route is
 			cleaning.Go(func() {
-				if err := v.dropEnded(ctx, written); err != nil {
-					v.s.c.log.DebugContext(ctx, "routes of ended sessions remain", "cause", err)
+				if err := v.correct(ctx, written); err != nil {
+					v.s.c.log.DebugContext(ctx, "routes were not corrected", "cause", err)
 				}
 			})
 		case <-tick.C:

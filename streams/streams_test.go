@@ -198,11 +198,18 @@ func TestAFullIngressRefusesAtOnce(t *testing.T) {
 func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
 	var mu sync.Mutex
-	var seen []chat.SessionID
-	routes, err := c.WatchRoutes(t.Context(), func(r chat.Route) {
+	came, changed, went := 0, 0, 0
+	routes, err := c.WatchRoutes(t.Context(), func(was, is *chat.Route) {
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, r.Session)
+		switch {
+		case was == nil:
+			came++
+		case is == nil:
+			went++
+		case was.Session == is.Session && was.Status == 0 && is.Status == 2 && is.Custom == "é":
+			changed++
+		}
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -223,9 +230,14 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 		if len(of) != int(i)+1 || of[i] != r {
 			t.Fatalf("after route %d the user has %d routes, the last %+v, want %+v", i, len(of), of[len(of)-1], r)
 		}
-		if got := routes.NewestEpoch(r.Device); got != r.Epoch {
-			t.Errorf("the newest epoch is %d, want %d", got, r.Epoch)
-		}
+	}
+	said := routes.Of(user)[7]
+	said.Status, said.Custom = 2, "é"
+	if err := errors.Join(c.PutRoute(t.Context(), said), routes.Fence(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if of := routes.Of(user); len(of) != 50 || of[49] != said {
+		t.Errorf("after a session has said something of itself the user has %d routes, the last %+v, want %+v", len(of), of[len(of)-1], said)
 	}
 	if err := routes.RemoveOf(t.Context(), "e1"); err != nil {
 		t.Fatal(err)
@@ -236,11 +248,14 @@ func TestAFenceSeesEveryRouteBeforeIt(t *testing.T) {
 	if left := routes.OfEdge("e1"); len(left) != 0 {
 		t.Errorf("%d routes are left", len(left))
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	if len(seen) != 50 {
-		t.Errorf("%d routes were seen, want 50", len(seen))
-	}
+	eventually(t, "all changes are told", func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if came != 50 || changed != 1 || went != 50 {
+			return fmt.Errorf("%d routes came, %d changed, %d went; want 50, 1, 50", came, changed, went)
+		}
+		return nil
+	})
 }
 
 // worker serves a role in which owning a partition means to beat and to note it.
@@ -399,6 +414,7 @@ type patron struct {
 	vector map[chat.Partition]chat.Revision
 	pushes []chat.Push
 	routes []chat.Route
+	asked  func() // is called before the routes are told, under the lock; may be nil
 }
 
 func (p *patron) Deliver(x *chat.Push) {
@@ -424,9 +440,53 @@ func (p *patron) SetVector(v map[chat.Partition]chat.Revision) {
 	p.vector = v
 }
 
-func (p *patron) RouteSeen(chat.Route) {}
+func (p *patron) RouteSeen(_, _ *chat.Route) {}
 
-func (p *patron) Routes() []chat.Route { return p.routes }
+func (p *patron) RoutesRead() {}
+
+func (p *patron) Routes() []chat.Route {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked != nil {
+		p.asked()
+	}
+	return slices.Clone(p.routes)
+}
+
+// TestRoutesThatChangeWhileTheyAreWritten begins a station whose sessions go and say something of themselves just then.
+func TestRoutesThatChangeWhileTheyAreWritten(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	routes, err := c.WatchRoutes(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, a := streams.NewNode(), chat.Device{App: 1, User: "a"}
+	e := &patron{routes: []chat.Route{{Device: a, Edge: node, Session: 1}, {Device: a, Edge: node, Session: 2}}}
+	n := 0
+	e.asked = func() {
+		if n++; n == 2 { // the first time they are about to be written
+			e.routes = []chat.Route{{Device: a, Edge: node, Session: 2, Status: 3, Custom: "new"}}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	station := c.NewStation(node, nil)
+	ended := make(chan error, 1)
+	go func() { ended <- station.Serve(ctx, e) }()
+	eventually(t, "the routes are those of the sessions", func() error {
+		of := routes.Of(chat.UserKey{App: 1, User: "a"})
+		if !station.Announced() || len(of) != 1 || of[0] != e.routes[0] {
+			return fmt.Errorf("announced: %t; the routes are %+v", station.Announced(), of)
+		}
+		return nil
+	})
+	if got := station.RoutesOf(chat.UserKey{App: 1, User: "a"}); station.Dead(node) || len(got) != 1 {
+		t.Errorf("the station takes itself for dead: %t; it knows the routes %+v", station.Dead(node), got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
 
 // TestAnEdgeIsDeadWhenTheOthersSaySo removes an edge's key, as the broker does when it expires.
 func TestAnEdgeIsDeadWhenTheOthersSaySo(t *testing.T) {

@@ -13,6 +13,8 @@ import (
 type Credentials struct {
 	User     chat.UserID
 	UserSign string // see [chat.VerifySign]; empty: none
+	Resume   bool   // the client has everything up to Cursor and asks for the rest
+	Cursor   chat.Place
 }
 
 // AppendCredentials appends the payload of a login.
@@ -20,6 +22,9 @@ func AppendCredentials(b []byte, c *Credentials) []byte {
 	b = appendString(append(b, `{"userId":`...), string(c.User))
 	if c.UserSign != "" {
 		b = appendString(append(b, `,"userSign":`...), c.UserSign)
+	}
+	if c.Resume {
+		b = strconv.AppendInt(append(b, `,"cursor":`...), int64(c.Cursor), 10)
 	}
 	return append(b, '}')
 }
@@ -34,15 +39,18 @@ func ParseCredentials(body []byte) (Credentials, error) {
 			c.User = chat.UserID(o.string())
 		case "userSign":
 			c.UserSign = o.string()
+		case "cursor":
+			c.Resume, c.Cursor = !o.isNull(), chat.Place(o.int())
 		}
 	}
 	return c, o.close()
 }
 
-// Message is the payload of a [Send] up: what a client asks to say.
+// Message is the payload of a [Send] or a [GroupSend] up: what a client asks to say.
 type Message struct {
 	MessageID   string
-	To          chat.UserID
+	To          chat.UserID // of a Send
+	Group       string      // of a GroupSend; when it is set, To is not written
 	Body        string
 	Extra       string // empty: none
 	MessageTime int64  // the client's own time in Unix milliseconds; 0: not given
@@ -61,7 +69,11 @@ func AppendMessage(b []byte, m *Message) []byte {
 // append appends what both directions have in common, without the closing brace.
 func (m *Message) append(b []byte) []byte {
 	b = appendString(append(b, `{"messageId":`...), m.MessageID)
-	b = appendString(append(b, `,"toId":`...), string(m.To))
+	if m.Group != "" {
+		b = appendString(append(b, `,"groupId":`...), m.Group)
+	} else {
+		b = appendString(append(b, `,"toId":`...), string(m.To))
+	}
 	b = appendString(append(b, `,"messageBody":`...), m.Body)
 	if m.MessageTime != 0 {
 		b = strconv.AppendInt(append(b, `,"messageTime":`...), m.MessageTime, 10)
@@ -89,6 +101,8 @@ func (m *Message) take(o *object) bool {
 		m.MessageID = o.string()
 	case "toId":
 		m.To = chat.UserID(o.string())
+	case "groupId":
+		m.Group = o.string()
 	case "messageBody":
 		m.Body = o.string()
 	case "extra":
@@ -116,12 +130,13 @@ func MessageIDOf(body []byte) string {
 	return ""
 }
 
-// Placed is the payload of a [Send] down: a message that has its place.
+// Placed is the payload of a [Send] or a [GroupSend] down: a message that has its place.
 type Placed struct {
 	Message
-	From  chat.Device // the sending device
-	Place chat.Place
-	Seq   chat.Seq
+	From     chat.Device // the sending device
+	Place    chat.Place
+	Seq      chat.Seq
+	Recalled bool // what it said is gone
 }
 
 // AppendPlaced appends the payload of a message down.
@@ -130,7 +145,11 @@ func AppendPlaced(b []byte, p *Placed) []byte {
 	b = appendString(append(b, `,"fromId":`...), string(p.From.User))
 	b = strconv.AppendInt(append(b, `,"messageKey":`...), int64(p.Place), 10)
 	b = strconv.AppendInt(append(b, `,"messageSequence":`...), int64(p.Seq), 10)
-	return append(appendDevice(b, &p.From), '}')
+	b = appendDevice(b, &p.From)
+	if p.Recalled {
+		b = append(b, `,"recalled":true`...)
+	}
+	return append(b, '}')
 }
 
 // ParsePlaced reads the payload of a message down.
@@ -138,20 +157,26 @@ func ParsePlaced(body []byte) (Placed, error) {
 	var p Placed
 	o := open(body)
 	for o.next() {
-		if p.take(o) || takeDevice(o, &p.From) {
-			continue
-		}
-		switch string(o.name) {
-		case "messageKey":
-			p.Place = chat.Place(o.int())
-		case "messageSequence":
-			p.Seq = chat.Seq(o.int())
-		}
+		p.take(o)
 	}
 	return p, o.close()
 }
 
-// Ack is the payload of [SendAck]: the message has its place, or it is refused and why.
+func (p *Placed) take(o *object) {
+	if p.Message.take(o) || takeDevice(o, &p.From) {
+		return
+	}
+	switch string(o.name) {
+	case "messageKey":
+		p.Place = chat.Place(o.int())
+	case "messageSequence":
+		p.Seq = chat.Seq(o.int())
+	case "recalled":
+		p.Recalled = o.bool()
+	}
+}
+
+// Ack is the payload of [SendAck] and [GroupSendAck]: the message has its place, or it is refused and why.
 type Ack struct {
 	Code      chat.Code
 	Reason    string // more than the code's meaning; empty: the code's meaning
@@ -276,9 +301,13 @@ type Welcome struct {
 
 	// Of an accepted login.
 	Session    chat.SessionID
-	ServerTime int64 // Unix milliseconds
-	Heartbeat  int64 // milliseconds; ping this often
-	MaxBody    int64 // bytes; no body up may be longer
+	ServerTime int64      // Unix milliseconds
+	Heartbeat  int64      // milliseconds; ping this often
+	MaxBody    int64      // bytes; no body up may be longer
+	Cursor     chat.Place // up to where the session has everything, unless Truncated; whatever is later comes
+	Resume     bool       // the login asked for what it has missed
+	Resumed    int64      // how many records of it were sent; told if Resume
+	Truncated  bool       // the client is too far behind to be sent all of it: it must pull; told if Resume
 }
 
 // AppendWelcome appends the payload of a login's answer.
@@ -289,6 +318,13 @@ func AppendWelcome(b []byte, w *Welcome) []byte {
 		b = strconv.AppendInt(append(b, `","serverTime":`...), w.ServerTime, 10)
 		b = strconv.AppendInt(append(b, `,"heartbeatMs":`...), w.Heartbeat, 10)
 		b = strconv.AppendInt(append(b, `,"maxBody":`...), w.MaxBody, 10)
+		b = strconv.AppendInt(append(b, `,"cursor":`...), int64(w.Cursor), 10)
+	}
+	if w.Code == chat.OK && w.Resume {
+		b = strconv.AppendInt(append(b, `,"resumed":`...), w.Resumed, 10)
+		if w.Truncated {
+			b = append(b, `,"truncated":true`...)
+		}
 	}
 	return append(b, "}}"...)
 }
@@ -306,6 +342,12 @@ func ParseWelcome(body []byte) (Welcome, error) {
 			w.Heartbeat = o.int()
 		case "maxBody":
 			w.MaxBody = o.int()
+		case "cursor":
+			w.Cursor = chat.Place(o.int())
+		case "resumed":
+			w.Resume, w.Resumed = !o.isNull(), o.int()
+		case "truncated":
+			w.Truncated = o.bool()
 		}
 	})
 	return w, err
@@ -345,12 +387,15 @@ func ParseRefusal(body []byte) (Refusal, error) {
 
 // Pong is the payload of a [Ping] down.
 type Pong struct {
-	ServerTime int64 // Unix milliseconds
+	ServerTime int64      // Unix milliseconds
+	Cursor     chat.Place // everything up to here was sent before: it is safe to resume from
 }
 
 // AppendPong appends the payload of a ping's answer.
 func AppendPong(b []byte, p *Pong) []byte {
-	return append(strconv.AppendInt(append(b, `{"serverTime":`...), p.ServerTime, 10), '}')
+	b = strconv.AppendInt(append(b, `{"serverTime":`...), p.ServerTime, 10)
+	b = strconv.AppendInt(append(b, `,"cursor":`...), int64(p.Cursor), 10)
+	return append(b, '}')
 }
 
 // ParsePong reads the payload of a ping's answer.
@@ -358,8 +403,11 @@ func ParsePong(body []byte) (Pong, error) {
 	var p Pong
 	o := open(body)
 	for o.next() {
-		if string(o.name) == "serverTime" {
+		switch string(o.name) {
+		case "serverTime":
 			p.ServerTime = o.int()
+		case "cursor":
+			p.Cursor = chat.Place(o.int())
 		}
 	}
 	return p, o.close()

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -33,7 +34,67 @@ func TestParseIsTheInverseOfAppend(t *testing.T) {
 	})
 	check(t, "welcome, refused", AppendWelcome, ParseWelcome, Welcome{Code: chat.SignWrong, Reason: "why"})
 	check(t, "refusal", AppendRefusal, ParseRefusal, Refusal{Code: chat.BadBody, Reason: "why", Command: Receive, MessageID: "m1"})
-	check(t, "pong", AppendPong, ParsePong, Pong{ServerTime: 1700000000000})
+	check(t, "pong", AppendPong, ParsePong, Pong{ServerTime: 1700000000000, Cursor: 5120})
+}
+
+func TestParseIsTheInverseOfAppendInGroupsAndSync(t *testing.T) {
+	const odd = "\"\\\n\t\x01\u2028é👋</script>"
+	oddTeam := Where{Group: odd}
+	check(t, "credentials to resume", AppendCredentials, ParseCredentials, Credentials{User: "alice", Resume: true, Cursor: 5120})
+	check(t, "credentials to resume from the beginning", AppendCredentials, ParseCredentials, Credentials{User: "alice", Resume: true})
+	check(t, "welcome, resumed", AppendWelcome, ParseWelcome, Welcome{
+		Code: chat.OK, Reason: "success", Session: 1, Cursor: 5120, Resume: true, Resumed: 3, Truncated: true,
+	})
+	check(t, "welcome, nothing to resume", AppendWelcome, ParseWelcome, Welcome{Code: chat.OK, Reason: "success", Cursor: 5120, Resume: true})
+	check(t, "group message", AppendMessage, ParseMessage, Message{MessageID: "m1", Group: odd, Body: "hi", First: true})
+	check(t, "placed in a group", AppendPlaced, ParsePlaced, groupPlaced)
+	check(t, "placed and recalled", AppendPlaced, ParsePlaced, gone)
+	for _, w := range []Where{toBob, oddTeam, {To: "bob", Group: "team"}} {
+		check(t, "read up", AppendReadUpTo, ParseReadUpTo, ReadUpTo{Where: w, Seq: 7})
+		check(t, "read down", AppendReadPosition, ParseReadPosition, ReadPosition{Where: w, Reader: odd, Seq: 7, Place: 7168})
+		check(t, "recall up", AppendRecallOf, ParseRecallOf, RecallOf{Where: w, Place: 5120, Seq: 7, MessageID: odd})
+		check(t, "recall up, the least", AppendRecallOf, ParseRecallOf, RecallOf{Where: w})
+		check(t, "recall down", AppendRecalled, ParseRecalled, Recalled{
+			Where: w, By: "alice", Place: 5120, Seq: 7, MessageID: odd, RecallAt: 6144,
+		})
+		check(t, "typing up", AppendTypingIn, ParseTypingIn, TypingIn{w})
+		check(t, "typing down", AppendTypingBy, ParseTypingBy, TypingBy{Where: w, From: alicePhone})
+		check(t, "history up", AppendHistoryOf, ParseHistoryOf, HistoryOf{
+			Where: w, RequestID: odd, FromSeq: 1, ToSeq: 2, FromPlace: 3, ToPlace: 4, Descending: true, Limit: 5,
+		})
+	}
+	check(t, "recall answer", AppendRecallAnswer, ParseRecallAnswer, RecallAnswer{Code: chat.OK, Reason: "success", Place: 5120, Seq: 7, MessageID: odd})
+	check(t, "recall answer, the least", AppendRecallAnswer, ParseRecallAnswer, RecallAnswer{Code: chat.NotYours, Reason: "why"})
+	check(t, "status up", AppendStatusSet, ParseStatusSet, StatusSet{Status: Online, Custom: odd})
+	check(t, "status down", AppendUserStatus, ParseUserStatus, UserStatus{User: odd, Status: Offline, Custom: odd})
+	check(t, "status of a device", AppendDeviceStatus, ParseDeviceStatus, DeviceStatus{Device: alicePhone, Status: 3, Custom: odd})
+	check(t, "watch up", AppendWatchOf, ParseWatchOf, WatchOf{Users: []chat.UserID{"bob", odd, ""}, TTL: 60000})
+	check(t, "watch up, of nobody", AppendWatchOf, ParseWatchOf, WatchOf{})
+	check(t, "watch down", AppendWatching, ParseWatching, Watching{
+		Code: chat.OK, Reason: "success", TTL: 60000, Users: []UserStatus{{User: "bob", Status: 3, Custom: odd}, {User: "carol", Status: Offline}},
+	})
+	check(t, "watch down, refused", AppendWatching, ParseWatching, Watching{Code: chat.Busy, Reason: "why"})
+	for _, e := range groupEvents {
+		parse := func(body []byte) (GroupEvent, error) { return ParseGroupEvent(e.Command, body) }
+		check(t, e.Command.String(), AppendGroupEvent, parse, e)
+		check(t, e.Command.String()+", the least", AppendGroupEvent, parse, GroupEvent{Command: e.Command})
+	}
+	check(t, "news", AppendNews, ParseNews, News{Group: odd, Seq: 7, Place: 5120})
+	check(t, "changes up", AppendChangesSince, ParseChangesSince, ChangesSince{RequestID: odd, Cursor: 5120, Limit: 100})
+	check(t, "changes up, the least", AppendChangesSince, ParseChangesSince, ChangesSince{})
+	check(t, "changes down", AppendChangesPage, ParseChangesPage, changesPage)
+	check(t, "changes down, none", AppendChangesPage, ParseChangesPage, ChangesPage{Code: chat.OK, Reason: "success", Cursor: 5120})
+	check(t, "changes down, refused", AppendChangesPage, ParseChangesPage, ChangesPage{Code: chat.Busy, Reason: "why", RequestID: odd})
+	check(t, "history down", AppendHistoryPage, ParseHistoryPage, historyPage)
+	check(t, "history down, of unknown kinds", AppendHistoryPage, ParseHistoryPage, HistoryPage{
+		Code: chat.OK, Reason: "success", Records: []HistoryRecord{{Time: 1}, {}},
+	})
+	check(t, "history down, refused", AppendHistoryPage, ParseHistoryPage, HistoryPage{Code: chat.NotMember, Reason: "why"})
+	check(t, "pull up", AppendPullSince, ParsePullSince, PullSince{RequestID: odd, Last: 5120, Limit: 100})
+	check(t, "pull down", AppendPullPage, ParsePullPage, PullPage{
+		Code: chat.OK, Reason: "success", RequestID: odd, Max: 5120, Completed: true, Truncated: true, Messages: []Placed{gone, groupPlaced},
+	})
+	check(t, "pull down, refused", AppendPullPage, ParsePullPage, PullPage{Code: chat.Busy, Reason: "why", RequestID: odd})
 }
 
 func check[T any](t *testing.T, what string, appendTo func([]byte, *T) []byte, parse func([]byte) (T, error), want T) {
@@ -87,6 +148,80 @@ func TestTolerance(t *testing.T) {
 		if err != nil || r.Seq != 5 {
 			t.Errorf("the number %s is %d, %v; want 5", number, r.Seq, err)
 		}
+	}
+}
+
+func TestToleranceInLists(t *testing.T) {
+	for body, want := range map[string]WatchOf{
+		`{"userIds":null,"ttlMs":null}`:                        {},
+		`{"userIds":[]}`:                                       {},
+		`{"userIds":[ "b" , "\u0063" ],"x":[["\ud800"]]}`:      {Users: []chat.UserID{"b", "c"}},
+		`{"userIds":["b",null]}`:                               {Users: []chat.UserID{"b", ""}},
+		`{"userIds":["a","b"],"userIds":["c"],"ttlMs":1e3}`:    {Users: []chat.UserID{"c"}, TTL: 1000},
+		`{"userIds":["a"],"ttlMs":5,"userIds":null,"z":"\"]"}`: {TTL: 5},
+	} {
+		got, err := ParseWatchOf([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", body, diff)
+		}
+	}
+	c, err := ParseCredentials([]byte(`{"userId":"a","cursor":null}`))
+	if err != nil || c.Resume {
+		t.Errorf("a login whose cursor is null is %+v, %v; want one that does not resume", c, err)
+	}
+	p, err := ParseChangesPage([]byte(`{"code":200,"data":{"conversations":[null,{"last":{"messageId":"m1"},"last":null,"x":[]}]}}`))
+	if want := (ChangesPage{Code: chat.OK, Conversations: make([]ChangedConversation, 2)}); err != nil || !cmp.Equal(want, p) {
+		t.Errorf("changes are %+v, %v; want two empty conversations", p, err)
+	}
+	h, err := ParseHistoryPage([]byte(`{"code":200,"data":{"records":[{"time":5,"messageKey":"odd","kind":"of tomorrow"}]}}`))
+	if want := (HistoryPage{Code: chat.OK, Records: []HistoryRecord{{Time: 5}}}); err != nil || !cmp.Equal(want, h) {
+		t.Errorf("history is %+v, %v; want one record of an unknown kind", h, err)
+	}
+}
+
+func TestFaultsInListsSurface(t *testing.T) {
+	many := `{"userIds":["a"` + strings.Repeat(`,"a"`, maxItems) + `]}`
+	for body, want := range map[string]chat.Code{
+		`{"userIds":"a"}`:                chat.BadParameter,
+		`{"userIds":{}}`:                 chat.BadParameter,
+		`{"userIds":["a",7]}`:            chat.BadParameter,
+		`{"userIds":[["a"]]}`:            chat.BadParameter,
+		`{"userIds":["a","\u0000","b"]}`: chat.BadString,
+		`{"userIds":["\ud800"]}`:         chat.BadString,
+		"{\"userIds\":[\"\xff\"]}":       chat.BadString,
+		`{"userIds":["a",]}`:             chat.BadBody,
+		`{"userIds":["a"`:                chat.BadBody,
+		many:                             chat.BadParameter,
+	} {
+		_, err := ParseWatchOf([]byte(body))
+		wantCode(t, body[:min(len(body), 40)], err, want)
+	}
+	for body, want := range map[string]chat.Code{
+		`[7]`:                                   chat.BadParameter,
+		`[{"kind":7}]`:                          chat.BadParameter,
+		`[{"kind":"message","messageKey":"x"}]`: chat.BadParameter,
+		`[{"kind":"read","fromId":"\u0000"}]`:   chat.BadString,
+		`[{"kind":"group","members":[{}]},{}]`:  chat.BadParameter,
+		`{}`:                                    chat.BadParameter,
+	} {
+		_, err := ParseHistoryPage([]byte(`{"code":200,"data":{"records":` + body + `}}`))
+		wantCode(t, body, err, want)
+	}
+	_, err := ParseChangesPage([]byte(`{"code":200,"data":{"conversations":[{"last":{"toId":7}}]}}`))
+	wantCode(t, "a last message to nobody", err, chat.BadParameter)
+}
+
+func TestCommandsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]Command{}
+	for c := range Command(10000) {
+		name := c.String()
+		if other, again := seen[name]; again {
+			t.Errorf("%d and %d are both called %s", other, c, name)
+		}
+		seen[name] = c
 	}
 }
 
@@ -201,6 +336,9 @@ func FuzzBody(f *testing.F) {
 			}
 			return
 		}
+		if m.Group != "" {
+			m.To = "" // not written then
+		}
 		again, err := ParseMessage(AppendMessage(nil, &m))
 		if err != nil {
 			t.Fatalf("%q is read as %+v, which is then refused: %v", body, m, err)
@@ -212,4 +350,73 @@ func FuzzBody(f *testing.F) {
 			t.Fatalf("%q is taken, and is not JSON", body)
 		}
 	})
+}
+
+// The same of every other payload. Some fields are written only where they mean something, so that what is read first may hold more than
+// what was written once; from there on nothing is lost.
+func FuzzPayloads(f *testing.F) {
+	for _, d := range append(downsOnTCP(), downs...) {
+		f.Add(d.payload)
+	}
+	for _, body := range []string{
+		`{"userId":"alice","cursor":5120}`,
+		`{"toId":"bob","groupId":"team","messageSequence":7,"fromSequence":3,"toKey":9,"descending":true,"limit":5,"requestId":"r"}`,
+		`{"userIds":["a",null,"\u0062"],"ttlMs":1e3,"status":3,"customStatus":"x","cursor":1,"lastKey":2}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		fuzzPayload(t, body, AppendCredentials, ParseCredentials)
+		fuzzPayload(t, body, AppendPlaced, ParsePlaced)
+		fuzzPayload(t, body, AppendWelcome, ParseWelcome)
+		fuzzPayload(t, body, AppendPong, ParsePong)
+		fuzzPayload(t, body, AppendReadUpTo, ParseReadUpTo)
+		fuzzPayload(t, body, AppendReadPosition, ParseReadPosition)
+		fuzzPayload(t, body, AppendRecallOf, ParseRecallOf)
+		fuzzPayload(t, body, AppendRecallAnswer, ParseRecallAnswer)
+		fuzzPayload(t, body, AppendRecalled, ParseRecalled)
+		fuzzPayload(t, body, AppendTypingIn, ParseTypingIn)
+		fuzzPayload(t, body, AppendTypingBy, ParseTypingBy)
+		fuzzPayload(t, body, AppendStatusSet, ParseStatusSet)
+		fuzzPayload(t, body, AppendUserStatus, ParseUserStatus)
+		fuzzPayload(t, body, AppendDeviceStatus, ParseDeviceStatus)
+		fuzzPayload(t, body, AppendWatchOf, ParseWatchOf)
+		fuzzPayload(t, body, AppendWatching, ParseWatching)
+		for _, e := range groupEvents {
+			fuzzPayload(t, body, AppendGroupEvent, func(body []byte) (GroupEvent, error) { return ParseGroupEvent(e.Command, body) })
+		}
+		fuzzPayload(t, body, AppendNews, ParseNews)
+		fuzzPayload(t, body, AppendChangesSince, ParseChangesSince)
+		fuzzPayload(t, body, AppendChangesPage, ParseChangesPage)
+		fuzzPayload(t, body, AppendHistoryOf, ParseHistoryOf)
+		fuzzPayload(t, body, AppendHistoryPage, ParseHistoryPage)
+		fuzzPayload(t, body, AppendPullSince, ParsePullSince)
+		fuzzPayload(t, body, AppendPullPage, ParsePullPage)
+	})
+}
+
+func fuzzPayload[T any](t *testing.T, body []byte, appendTo func([]byte, *T) []byte, parse func([]byte) (T, error)) {
+	t.Helper()
+	first, err := parse(body)
+	if err != nil {
+		if e := (chat.Error{}); !errors.As(err, &e) {
+			t.Fatalf("a bad body yields %v; want a code", err)
+		}
+		return
+	}
+	if !json.Valid(body) {
+		t.Fatalf("%q is taken, and is not JSON", body)
+	}
+	written := appendTo(nil, &first)
+	second, err := parse(written)
+	if err != nil {
+		t.Fatalf("%q is read as %+v, which is written as %s and then refused: %v", body, first, written, err)
+	}
+	third, err := parse(appendTo(nil, &second))
+	if err != nil {
+		t.Fatalf("%s is read as %+v, which is then refused: %v", written, second, err)
+	}
+	if diff := cmp.Diff(second, third); diff != "" {
+		t.Fatalf("written and read again:\n%s", diff)
+	}
 }

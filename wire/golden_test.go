@@ -99,6 +99,9 @@ func TestBodiesOfTheOriginal(t *testing.T) {
 var (
 	alicePhone = chat.Device{App: 10001, User: "alice", Client: chat.IOS, IMEI: "phone"}
 	bobWeb     = chat.Device{App: 10001, User: "bob", Client: chat.Web, IMEI: "web"}
+
+	toBob  = Where{To: "bob"}
+	inTeam = Where{Group: "team"}
 )
 
 func TestGoldenUp(t *testing.T) {
@@ -111,17 +114,37 @@ func TestGoldenUp(t *testing.T) {
 		MessageID: "m1", To: "bob", Body: "hi", Extra: "x", MessageTime: 1700000000000, First: true,
 	})))
 	golden(t, "up-receive", up(Receive, 3, AppendReceipt(nil, &Receipt{To: "alice", Seq: 7, Place: 5120, MessageID: "m1"})))
+	golden(t, "up-login-resume", up(Login, 3, AppendCredentials(nil, &Credentials{User: "alice", UserSign: "eJyr_", Resume: true, Cursor: 5120})))
+	golden(t, "up-group-send", up(GroupSend, 3, AppendMessage(nil, &Message{MessageID: "m1", Group: "team", Body: "hi", First: true})))
+	golden(t, "up-read", up(Read, 3, AppendReadUpTo(nil, &ReadUpTo{Where: Where{To: "bob"}, Seq: 7})))
+	golden(t, "up-group-read", up(GroupRead, 3, AppendReadUpTo(nil, &ReadUpTo{Where: Where{To: "bob", Group: "team"}, Seq: 7})))
+	golden(t, "up-recall", up(Recall, 3, AppendRecallOf(nil, &RecallOf{Where: toBob, Place: 5120, MessageID: "m1"})))
+	golden(t, "up-recall-group", up(Recall, 3, AppendRecallOf(nil, &RecallOf{Where: inTeam, Seq: 7})))
+	golden(t, "up-typing", up(Typing, 3, AppendTypingIn(nil, &TypingIn{toBob})))
+	golden(t, "up-typing-group", up(Typing, 3, AppendTypingIn(nil, &TypingIn{inTeam})))
+	golden(t, "up-status", up(Status, 3, AppendStatusSet(nil, &StatusSet{Status: 3, Custom: "at lunch"})))
+	golden(t, "up-watch", up(Watch, 3, AppendWatchOf(nil, &WatchOf{Users: []chat.UserID{"bob", "carol"}, TTL: 60000})))
+	golden(t, "up-watch-end", up(Watch, 3, AppendWatchOf(nil, &WatchOf{})))
+	golden(t, "up-changes", up(Changes, 3, AppendChangesSince(nil, &ChangesSince{RequestID: "r1", Cursor: 5120, Limit: 100})))
+	golden(t, "up-history", up(History, 3, AppendHistoryOf(nil, &HistoryOf{
+		Where: toBob, RequestID: "r1", FromSeq: 3, ToSeq: 7, Descending: true, Limit: 100,
+	})))
+	golden(t, "up-history-group", up(History, 3, AppendHistoryOf(nil, &HistoryOf{Where: inTeam, FromPlace: 4096})))
+	golden(t, "up-pull", up(Pull, 3, AppendPullSince(nil, &PullSince{RequestID: "r1", Last: 5120, Limit: 100})))
 	golden(t, "up-ping", up(Ping, 3, []byte("{}")))
 	golden(t, "up-logout", up(Logout, 3, []byte("{}")))
 }
 
-// downs are payloads of every kind that goes down. Those without an address are an edge's own.
-var downs = []struct {
+// down is a frame that goes down. One without an address is an edge's own.
+type down struct {
 	name    string
 	command Command
 	to      *chat.Device
 	payload []byte
-}{
+}
+
+// downs are payloads that are shown on both transports.
+var downs = []down{
 	{"send", Send, &bobWeb, AppendPlaced(nil, &Placed{
 		Message: Message{MessageID: "m1", To: "bob", Body: "héllo \"wörld\"\n👋", Extra: "x", MessageTime: 1700000000000},
 		From:    alicePhone, Place: 5120, Seq: 7,
@@ -136,12 +159,96 @@ var downs = []struct {
 		Receipt: Receipt{To: "alice", Seq: 7, Place: 5120, MessageID: "m1"}, From: chat.Device{User: "bob"}, ServerSend: true,
 	})},
 	{"login-ack", LoginAck, nil, AppendWelcome(nil, &Welcome{
-		Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536,
+		Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536, Cursor: 5120,
+	})},
+	{"login-ack-resumed", LoginAck, nil, AppendWelcome(nil, &Welcome{
+		Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536, Cursor: 5120, Resume: true, Resumed: 3,
 	})},
 	{"login-ack-refused", LoginAck, nil, AppendWelcome(nil, &Welcome{Code: chat.UserMissing})},
 	{"refuse", Refuse, nil, AppendRefusal(nil, &Refusal{Code: chat.UnknownCommand, Reason: "unknown command 7", Command: 7})},
-	{"ping", Ping, nil, AppendPong(nil, &Pong{ServerTime: 1700000000000})},
+	{"ping", Ping, nil, AppendPong(nil, &Pong{ServerTime: 1700000000000, Cursor: 5120})},
 	{"kick", Kick, &alicePhone, nil},
+	{"group-send", GroupSend, &bobWeb, AppendPlaced(nil, &groupPlaced)},
+	{"recall-notify", RecallNotify, &bobWeb, AppendRecalled(nil, &recalled)},
+	{"history", History, nil, AppendHistoryPage(nil, &historyPage)},
+}
+
+var (
+	groupPlaced = Placed{
+		Message: Message{MessageID: "m1", Group: "team", Body: "hi"}, From: alicePhone, Place: 5120, Seq: 7,
+	}
+	gone = Placed{
+		Message: Message{MessageID: "m1", To: "bob"}, From: alicePhone, Place: 5120, Seq: 7, Recalled: true,
+	}
+	recalled    = Recalled{Where: toBob, By: "alice", Place: 5120, Seq: 7, MessageID: "m1", RecallAt: 6144}
+	changesPage = ChangesPage{
+		Code: chat.OK, Reason: "success", RequestID: "r1", Cursor: 9216, Completed: true, Conversations: []ChangedConversation{
+			{Where: toBob, Head: 7, ChangeAt: 6144, Read: 5, PeerRead: 6, Unread: 2, Last: &gone},
+			{Where: inTeam, Head: 9, ChangeAt: 9216, Read: 9, Left: true},
+		},
+	}
+	historyPage = HistoryPage{
+		Code: chat.OK, Reason: "success", RequestID: "r1", Completed: true, Records: []HistoryRecord{
+			{Message: &gone, Time: 1700000000001},
+			{Recall: &recalled, Time: 1700000000002},
+			{Read: &ReadPosition{Where: Where{To: "alice"}, Reader: "bob", Seq: 7, Place: 7168}, Time: 1700000000003},
+			{Group: &GroupEvent{Command: AddedMember, Group: "team", Place: 8192, Members: []chat.UserID{"bob"}}, Time: 1700000000004},
+		},
+	}
+	groupEvents = []GroupEvent{
+		{Command: CreatedGroup, Group: "team", Place: 1024, By: "alice", Owner: "alice", Members: []chat.UserID{"alice", "bob"}},
+		{Command: AddedMember, Group: "team", Place: 2048, By: "alice", Members: []chat.UserID{"carol"}},
+		{Command: ExitGroup, Group: "team", Place: 3072, By: "bob", Member: "bob"},
+		{Command: UpdatedMember, Group: "team", Place: 4096, By: "alice", Member: "bob", Role: 1},
+		{Command: DeletedMember, Group: "team", Place: 5120, By: "alice", Member: "bob"},
+		{Command: DestroyGroup, Group: "team", Place: 6144},
+		{Command: TransferGroup, Group: "team", Place: 7168, By: "alice", Owner: "bob"},
+		{Command: MuteGroup, Group: "team", Place: 8192, By: "alice", Mute: true},
+		{Command: SpeakMember, Group: "team", Place: 9216, By: "alice", Member: "bob", SpeakDate: 1700000000000},
+	}
+)
+
+// downsOnTCP are the payloads that are shown on TCP alone: an envelope holds any payload alike.
+func downsOnTCP() []down {
+	ds := []down{
+		{"group-send-ack", GroupSendAck, &alicePhone, AppendAck(nil, &Ack{Code: chat.OK, MessageID: "m1", Seq: 7})},
+		{"group-send-ack-refused", GroupSendAck, &alicePhone, AppendAck(nil, &Ack{Code: chat.NotMember, MessageID: "m1"})},
+		{"read-notify", ReadNotify, &bobWeb, AppendReadPosition(nil, &ReadPosition{Where: Where{To: "alice"}, Reader: "bob", Seq: 7, Place: 7168})},
+		{"read-receipt", ReadReceipt, &alicePhone, AppendReadPosition(nil, &ReadPosition{Where: Where{To: "alice"}, Reader: "bob", Seq: 7})},
+		{"group-read-notify", GroupReadNotify, &bobWeb, AppendReadPosition(nil, &ReadPosition{Where: inTeam, Reader: "bob", Seq: 7, Place: 7168})},
+		{"group-read-receipt", GroupReadReceipt, &alicePhone, AppendReadPosition(nil, &ReadPosition{
+			Where: Where{To: "alice", Group: "team"}, Reader: "bob", Seq: 7, Place: 7168,
+		})},
+		{"recall-ack", RecallAck, &alicePhone, AppendRecallAnswer(nil, &RecallAnswer{Code: chat.OK, Place: 5120, Seq: 7, MessageID: "m1"})},
+		{"recall-ack-refused", RecallAck, &alicePhone, AppendRecallAnswer(nil, &RecallAnswer{Code: chat.NotYours, Seq: 7})},
+		{"recall-notify-group", RecallNotify, &bobWeb, AppendRecalled(nil, &Recalled{
+			Where: inTeam, By: "alice", Place: 5120, Seq: 7, MessageID: "m1", RecallAt: 6144,
+		})},
+		{"typing", Typing, &bobWeb, AppendTypingBy(nil, &TypingBy{Where: toBob, From: alicePhone})},
+		{"typing-group", Typing, &bobWeb, AppendTypingBy(nil, &TypingBy{Where: inTeam, From: alicePhone})},
+		{"status-notify", StatusNotify, &bobWeb, AppendUserStatus(nil, &UserStatus{User: "alice", Status: Offline})},
+		{"status-sync", StatusSync, &bobWeb, AppendDeviceStatus(nil, &DeviceStatus{
+			Device: chat.Device{App: 10001, User: "bob", Client: chat.IOS, IMEI: "phone"}, Status: 3, Custom: "at lunch",
+		})},
+		{"watch", Watch, nil, AppendWatching(nil, &Watching{Code: chat.OK, TTL: 60000, Users: []UserStatus{
+			{User: "bob", Status: 3, Custom: "at lunch"}, {User: "carol", Status: Offline},
+		}})},
+		{"watch-refused", Watch, nil, AppendWatching(nil, &Watching{Code: chat.BadParameter})},
+		{"group-news", GroupNews, &bobWeb, AppendNews(nil, &News{Group: "team", Seq: 7, Place: 5120})},
+		{"changes", Changes, nil, AppendChangesPage(nil, &changesPage)},
+		{"changes-refused", Changes, nil, AppendChangesPage(nil, &ChangesPage{Code: chat.Busy, RequestID: "r1"})},
+		{"pull", Pull, nil, AppendPullPage(nil, &PullPage{
+			Code: chat.OK, RequestID: "r1", Max: 5120, Completed: true, Messages: []Placed{gone, groupPlaced},
+		})},
+		{"login-ack-truncated", LoginAck, nil, AppendWelcome(nil, &Welcome{
+			Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536, Cursor: 5120, Resume: true, Truncated: true,
+		})},
+	}
+	for _, e := range groupEvents {
+		name := strings.ReplaceAll(e.Command.String(), "_", "-")
+		ds = append(ds, down{name, e.Command, &bobWeb, AppendGroupEvent(nil, &e)})
+	}
+	return ds
 }
 
 func TestGoldenDown(t *testing.T) {
@@ -152,6 +259,9 @@ func TestGoldenDown(t *testing.T) {
 		} else {
 			golden(t, "down-ws-"+d.name, AppendEnvelope(nil, d.command, d.payload, d.to))
 		}
+	}
+	for _, d := range downsOnTCP() {
+		golden(t, "down-tcp-"+d.name, AppendDown(nil, d.command, d.payload))
 	}
 }
 

@@ -109,6 +109,83 @@ func (o *object) members(member func(*object)) error {
 	return inner.close()
 }
 
+// list reads the present array of objects, each with member; null is an empty one.
+func list[T any](o *object, member func(*T, *object)) []T {
+	var all []T
+	o.each(func(item *object) {
+		var x T
+		item.fields(func(inner *object) { member(&x, inner) })
+		all = append(all, x)
+	})
+	return all
+}
+
+// users reads the present array of users; null is an empty one.
+func (o *object) users() []chat.UserID {
+	var all []chat.UserID
+	o.each(func(item *object) { all = append(all, chat.UserID(item.string())) })
+	return all
+}
+
+// maxItems is how many items an array may have: more than any frame of ours, and few enough to hold.
+const maxItems = 10_000
+
+// each calls item with each value of the present array as the present value. Their faults are those of the object.
+func (o *object) each(item func(*object)) {
+	if o.isNull() {
+		return
+	}
+	if o.value.Kind() != jsontext.KindBeginArray {
+		o.wrongType("an array")
+		return
+	}
+	items := o.items()
+	for n := 0; items.nextItem(); n++ {
+		if n == maxItems {
+			items.wrongType("an array of at most " + strconv.Itoa(maxItems))
+			break
+		}
+		item(items)
+	}
+	o.fail(items.fault)
+	items.abandon()
+}
+
+// items begins to walk over the present array. The decoder has seen already that it is well-formed. Its items bear the array's name.
+func (o *object) items() *object {
+	items := objects.Get().(*object)
+	items.body, items.fault = o.value, nil
+	items.input = *bytes.NewBuffer(o.value)
+	items.dec.Reset(&items.input, tolerant)
+	items.name = append(items.name[:0], o.name...)
+	if _, err := items.dec.ReadToken(); err != nil {
+		items.syntax()
+	}
+	return items
+}
+
+// nextItem goes to the array's next item and reports whether there is one.
+func (o *object) nextItem() bool {
+	if o.body == nil || o.dec.PeekKind() == jsontext.KindEndArray {
+		return false
+	}
+	var err error
+	if o.value, err = o.dec.ReadValue(); err != nil {
+		o.syntax()
+		return false
+	}
+	return true
+}
+
+// fields walks over the members of the present value like members; what is wrong there is a fault of the object.
+func (o *object) fields(member func(*object)) {
+	if kind := o.value.Kind(); kind != jsontext.KindBeginObject && kind != jsontext.KindNull {
+		o.wrongType("an object")
+		return
+	}
+	o.fail(o.members(member))
+}
+
 // end checks that nothing follows the object.
 func (o *object) end() {
 	for o.next() { // what the caller left
@@ -237,4 +314,25 @@ func (o *object) bool() bool {
 func appendString(b []byte, s string) []byte {
 	b, _ = jsontext.AppendQuote(b, s)
 	return b
+}
+
+// comma appends a comma unless an object or an array has just begun.
+func comma(b []byte) []byte {
+	if last := b[len(b)-1]; last == '{' || last == '[' {
+		return b
+	}
+	return append(b, ',')
+}
+
+// appendList appends a JSON array of what appendTo appends for each.
+func appendList[T any](b []byte, all []T, appendTo func([]byte, *T) []byte) []byte {
+	b = append(b, '[')
+	for i := range all {
+		b = appendTo(comma(b), &all[i])
+	}
+	return append(b, ']')
+}
+
+func appendUsers(b []byte, users []chat.UserID) []byte {
+	return appendList(b, users, func(b []byte, u *chat.UserID) []byte { return appendString(b, string(*u)) })
 }

@@ -148,8 +148,8 @@ func TestDev(t *testing.T) {
 		bob := runInBackground(t, "listen", "--as", "bob", "--server", "ws://"+r.WS+"/ws", "--json")
 		worker := runInBackground(t, "worker", "sequence", "--data", dir) // it finds NATS and Postgres through the folder
 		worker.says(worker.errs, "worker started")
-		prints(t, "", "10001/p/alice/bob #1", append(alice, "bob", "hello")...)
-		prints(t, "one\ntwo\n", "10001/p/alice/bob #3", append(alice, "bob", "-")...)
+		prints(t, "", "10001/p/alice/bob#1", append(alice, "bob", "hello")...)
+		prints(t, "one\ntwo\n", "10001/p/alice/bob#3", append(alice, "bob", "-")...)
 		for _, want := range []string{`"seq":1,`, `"body":"two"`} {
 			bob.says(bob.out, want)
 		}
@@ -167,7 +167,7 @@ func TestDev(t *testing.T) {
 	})
 	t.Run("a userSign of the app's key logs in", func(t *testing.T) {
 		_, sign, _ := runs(t, "", "sign", "u1", "--data", dir)
-		prints(t, "", "10001/p/u1/u2 #1", "send", "--server", "tcp://"+r.TCP, "--as", "u1", "--sign", strings.TrimSpace(sign), "u2", "hi")
+		prints(t, "", "10001/p/u1/u2#1", "send", "--server", "tcp://"+r.TCP, "--as", "u1", "--sign", strings.TrimSpace(sign), "u2", "hi")
 	})
 	t.Run("a userSign of somebody else does not", func(t *testing.T) {
 		_, sign, _ := runs(t, "", "sign", "u2", "--data", dir)
@@ -186,7 +186,7 @@ func TestDev(t *testing.T) {
 	t.Run("a start finds everything again", func(t *testing.T) {
 		dev.stop()
 		_, r := startDev(t, dir)
-		prints(t, "", "10001/p/alice/bob #4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
+		prints(t, "", "10001/p/alice/bob#4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
 	})
 }
 
@@ -197,7 +197,7 @@ func TestDevWithoutOptionalLogins(t *testing.T) {
 
 func TestListenEscapesWhatWouldSteerTheTerminal(t *testing.T) {
 	h := heard{Kind: "message", Conversation: "10001/p/a/b", Seq: 1, From: "a", Body: "\x1b[2Jhi\nthere"}
-	if got, want := h.line(), "10001/p/a/b #1 a: \ufffd[2Jhi\ufffdthere"; got != want {
+	if got, want := h.line(), "10001/p/a/b#1 a: \ufffd[2Jhi\ufffdthere"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/edge"
+	"github.com/whaleshark-im/whaleshark/history"
 	"github.com/whaleshark-im/whaleshark/streams"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
@@ -26,11 +28,15 @@ type limitFlags struct {
 	Heartbeat        time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
 	RequestTimeout   time.Duration `default:"30s" help:"How long a request may wait to be judged."`
 	WriteTimeout     time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
+	LoginPolicy      string        `default:"triple" enum:"single,double,triple,multi" help:"Which devices of a user may be logged in at once, in apps that do not say: single: one; double: one, and browsers; triple: a mobile and a desktop, and browsers; multi: all."`
+	KickGrace        time.Duration `default:"2s" help:"How long a client that another login has ended may stay to hear why; 0: not at all."`
+	PresenceDelay    time.Duration `default:"2s" help:"How long a user must be here or away before those who watch are told; 0: not at all."`
 	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops; 0: at once."`
 	Rate             float64       `default:"1000" help:"How many frames a connection may send in a second."`
 	Burst            int           `default:"2000" help:"How many of them at once."`
 	QueueFrames      int           `default:"1024" help:"How many frames may wait for a client."`
 	QueueBytes       int           `default:"1048576" help:"How many bytes may wait for a client."`
+	PullLimit        int           `default:"1000" help:"How many messages a client may be behind and still pull them all; others begin at so many before the newest."`
 	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login."`
 	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take at a login."`
 }
@@ -43,10 +49,16 @@ type clientFlags struct {
 
 // config fills an edge's config, where zero stands for a default.
 func (f limitFlags) config(c clientFlags, auth edge.Auth) edge.Config {
-	if f.DrainWindow == 0 {
-		f.DrainWindow = -1
+	for _, d := range []*time.Duration{&f.DrainWindow, &f.KickGrace, &f.PresenceDelay} {
+		if *d == 0 {
+			*d = -1
+		}
 	}
+	policy, _ := chat.ParseLoginPolicy(f.LoginPolicy) // one of the flag's
 	return edge.Config{
+		LoginPolicy:      policy,
+		KickGrace:        f.KickGrace,
+		PresenceDelay:    f.PresenceDelay,
 		TCP:              c.TCP,
 		WS:               c.WS,
 		Auth:             auth,
@@ -108,9 +120,16 @@ func (c edgeCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := p.connect(ctx, at, c.layout(), database); err != nil {
 		return err
 	}
-	return p.serveClients(ctx, c.config(c.clientFlags, authOf(c.Auth)), func(a edge.Addrs) {
+	cfg := c.config(c.clientFlags, authOf(c.Auth))
+	cfg.History = p.history(c.PullLimit)
+	return p.serveClients(ctx, cfg, func(a edge.Addrs) {
 		log.InfoContext(ctx, "edge started", "tcp", a.TCP, "ws", a.WS, "admin", p.admin.Addr(), "auth", c.Auth)
 	})
+}
+
+// history answers what was said, from the database and the log.
+func (p *process) history(pullLimit int) edge.History {
+	return history.New(history.Config{PullLimit: pullLimit}, p.streams, p.store)
 }
 
 // serveClients runs an edge until ctx ends. If the others have declared it dead, as they do when the process or the machine was stopped for

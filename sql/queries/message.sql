@@ -1,16 +1,17 @@
 -- MessagesByIdentity also finds the messages that were put aside: they were placed, too.
 -- name: MessagesByIdentity :many
-SELECT identity, seq, place, digest FROM message WHERE identity = ANY (@identities::uuid[])
+SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean AS recalled FROM message WHERE identity = ANY (@identities::uuid[])
 UNION ALL
-SELECT identity, seq, place, digest FROM rejected_record WHERE identity = ANY (@identities::uuid[]);
+SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean FROM rejected_record
+WHERE identity = ANY (@identities::uuid[]) AND kind = 1;
 
 -- AddMessages writes each message once: one that is there already is refused, as any other that Postgres will not have.
 -- name: AddMessages :exec
 INSERT INTO message (
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, recalled, body, extra
 )
 SELECT
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id,
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, NULLIF(recalled, 0),
     CASE WHEN NOT erased THEN body END,
     CASE WHEN NOT erased THEN extra END
 FROM (
@@ -26,6 +27,7 @@ FROM (
         unnest(@senders::text[]) AS sender,
         unnest(@imeis::text[]) AS imei,
         unnest(@message_ids::text[]) AS message_id,
+        unnest(@recalled::bigint[]) AS recalled,
         unnest(@erased::boolean[]) AS erased,
         unnest(@bodies::text[]) AS body,
         unnest(@extras::text[]) AS extra
@@ -34,12 +36,41 @@ FROM (
 -- name: Messages :many
 SELECT
     m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.sender, m.imei, m.message_id,
-    COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased
+    COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased,
+    COALESCE(m.recalled, 0)::bigint AS recalled
 FROM message AS m
 JOIN conversation AS c USING (conversation_id)
 WHERE m.place >= @first_place AND m.place < @end_place
 ORDER BY m.place
 LIMIT @max_rows;
 
--- name: LastPlace :one
-SELECT COALESCE(max(place), 0)::bigint FROM message;
+-- RecallMessages takes the bodies away; the first recall of a message is the one that counts.
+-- name: RecallMessages :exec
+UPDATE message AS m SET body = NULL, extra = NULL, recalled = r.recalled
+FROM (
+    SELECT unnest(@conversation_ids::bigint[]) AS conversation_id, unnest(@places::bigint[]) AS place, unnest(@recalled::bigint[]) AS recalled
+) AS r
+WHERE m.conversation_id = r.conversation_id AND m.place = r.place AND m.recalled IS NULL;
+
+-- TargetsByKey finds messages by seq, or by place where the seq is 0.
+-- name: TargetsByKey :many
+SELECT k.number::integer AS number, m.sender, m.message_id, m.seq, m.place, m.created_at, (m.recalled IS NOT NULL)::boolean AS recalled
+FROM (
+    SELECT
+        unnest(@numbers::integer[]) AS number, unnest(@tokens::text[]) AS token, unnest(@seqs::bigint[]) AS seq, unnest(@places::bigint[]) AS place
+) AS k
+JOIN conversation AS c ON c.token = k.token
+CROSS JOIN LATERAL (
+    SELECT s.* FROM message AS s WHERE s.conversation_id = c.conversation_id AND k.seq > 0 AND s.seq = k.seq
+    UNION ALL
+    SELECT p.* FROM message AS p WHERE p.conversation_id = c.conversation_id AND k.seq = 0 AND p.place = k.place
+) AS m;
+
+-- name: SendersByRange :many
+SELECT DISTINCT k.number::integer AS number, m.sender
+FROM (
+    SELECT
+        unnest(@numbers::integer[]) AS number, unnest(@tokens::text[]) AS token, unnest(@afters::bigint[]) AS after, unnest(@tos::bigint[]) AS upto
+) AS k
+JOIN conversation AS c ON c.token = k.token
+JOIN message AS m ON m.conversation_id = c.conversation_id AND m.seq > k.after AND m.seq <= k.upto;

@@ -41,7 +41,13 @@ func (s *Store) SetApp(ctx context.Context, app chat.App) error {
 	if n := len(app.Keys); n < 1 || n > 2 {
 		return chat.Errorf(chat.BadParameter, "app %s: an app has one key, or two while they are changed; got %d", app.ID, n)
 	}
-	arg := db.SetAppParams{AppID: int32(app.ID), Keys: app.Keys, CheckFriend: app.CheckFriend, CheckBlack: app.CheckBlack}
+	arg := db.SetAppParams{
+		AppID: int32(app.ID), Keys: app.Keys, CheckFriend: app.CheckFriend, CheckBlack: app.CheckBlack,
+		LoginPolicy: int16(app.LoginPolicy), HistoryBeforeJoining: app.HistoryBeforeJoining, //nolint:gosec // a policy is 0 to 4
+	}
+	if p := app.LoginPolicy; p < 0 || p > chat.ManyDevices {
+		return chat.Errorf(chat.BadParameter, "app %s: there is no login policy %d", app.ID, int(p))
+	}
 	if err := s.queries.SetApp(ctx, arg); err != nil {
 		return fmt.Errorf("set app %s: %w", app.ID, err)
 	}
@@ -49,5 +55,8 @@ func (s *Store) SetApp(ctx context.Context, app chat.App) error {
 }
 
 func chatApp(row db.AppsRow) chat.App {
-	return chat.App{ID: chat.AppID(row.AppID), Keys: row.Keys, CheckFriend: row.CheckFriend, CheckBlack: row.CheckBlack}
+	return chat.App{
+		ID: chat.AppID(row.AppID), Keys: row.Keys, CheckFriend: row.CheckFriend, CheckBlack: row.CheckBlack,
+		LoginPolicy: chat.LoginPolicy(row.LoginPolicy), HistoryBeforeJoining: row.HistoryBeforeJoining,
+	}
 }

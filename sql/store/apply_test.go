@@ -88,9 +88,6 @@ func TestRowsAreTheLog(t *testing.T) {
 	if next, err := s.Heads(t.Context(), heads[1].Conversation, 10); err != nil || !cmp.Equal(next, wantHeads[2:]) {
 		t.Errorf("heads after the second: %v, %v; want %v", next, err, wantHeads[2:])
 	}
-	if place, err := s.LastPlace(t.Context()); err != nil || place != wantHeads[2].Place {
-		t.Errorf("last place: %d, %v; want %d", place, err, wantHeads[2].Place)
-	}
 	marks, err := s.Marks(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,10 @@ func (s *Store) LookUp(ctx context.Context, needs chat.Needs) (chat.Facts, error
 		Relations: make(map[chat.RelationKey]chat.Relation, len(needs.Relations)),
 		Heads:     make(map[chat.Conversation]chat.Seq, len(needs.Heads)),
 		IDs:       make(map[chat.ID]chat.Stored, len(needs.IDs)),
+		Groups:    make(map[chat.Conversation]chat.GroupState, len(needs.Groups)),
+		Reads:     make(map[chat.ReadKey]chat.Seq, len(needs.Reads)),
+		Targets:   make(map[chat.Target]chat.Targeted, len(needs.Targets)),
+		Senders:   make(map[chat.SeqRange][]chat.UserID, len(needs.Senders)),
 	}
 	var batch pgx.Batch
 	queueApps(&batch, needs.Apps, facts.Apps)
@@ -25,6 +29,10 @@ func (s *Store) LookUp(ctx context.Context, needs chat.Needs) (chat.Facts, error
 	queueRelations(&batch, needs.Relations, facts.Relations)
 	queueHeads(&batch, needs.Heads, facts.Heads)
 	queueIDs(&batch, needs.IDs, facts.IDs)
+	queueGroups(&batch, needs, facts.Groups)
+	queueReads(&batch, needs.Reads, facts.Reads)
+	queueTargets(&batch, needs.Targets, facts.Targets)
+	queueSenders(&batch, needs.Senders, facts.Senders)
 	if batch.Len() == 0 {
 		return facts, nil
 	}
@@ -47,7 +55,7 @@ func queueApps(batch *pgx.Batch, ids []chat.AppID, found map[chat.AppID]chat.App
 		return
 	}
 	var row db.AppsByIDRow
-	queue(batch, db.AppsByID, []any{ids}, []any{&row.AppID, &row.Keys, &row.CheckFriend, &row.CheckBlack}, func() error {
+	queue(batch, db.AppsByID, []any{ids}, []any{&row.AppID, &row.Keys, &row.CheckFriend, &row.CheckBlack, &row.LoginPolicy, &row.HistoryBeforeJoining}, func() error {
 		found[chat.AppID(row.AppID)] = chatApp(db.AppsRow(row))
 		row.Keys = nil // the app has them now
 		return nil
@@ -110,11 +118,14 @@ func queueIDs(batch *pgx.Batch, ids []chat.ID, found map[chat.ID]chat.Stored) {
 		return
 	}
 	var row db.MessagesByIdentityRow
-	queue(batch, db.MessagesByIdentity, []any{ids}, []any{&row.Identity, &row.Seq, &row.Place, &row.Digest}, func() error {
+	dst := []any{&row.Identity, &row.Seq, &row.Place, &row.Digest, &row.Recalled}
+	queue(batch, db.MessagesByIdentity, []any{ids}, dst, func() error {
 		if s, ok := found[row.Identity]; ok && s.Place < chat.Place(row.Place) {
 			return nil // the first one is the message
 		}
-		found[row.Identity] = chat.Stored{Seq: chat.Seq(row.Seq), Place: chat.Place(row.Place), Digest: chatDigest(row.Digest)}
+		found[row.Identity] = chat.Stored{
+			Seq: chat.Seq(row.Seq), Place: chat.Place(row.Place), Digest: chatDigest(row.Digest), Recalled: row.Recalled,
+		}
 		return nil
 	})
 }

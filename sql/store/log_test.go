@@ -61,6 +61,56 @@ func refusal(from, to chat.UserID, id string) chat.Record {
 	return chat.Record{Kind: chat.RefusalRecord, Conversation: r.Conversation, Sender: r.Sender, MessageID: id, Code: chat.RelationMissing}
 }
 
+// targeted is what a look-up knows of the message of an entry.
+func targeted(e chat.Entry, index int, recalled bool) chat.Targeted {
+	r := e.Block.Records[index]
+	return chat.Targeted{
+		Sender: r.Sender.User, MessageID: r.MessageID, Seq: r.Seq, Place: chat.PlaceOf(base, e.Revision, index), Time: e.Block.Time, Recalled: recalled,
+	}
+}
+
+// said returns a message to a group.
+func said(from chat.UserID, group, id string) chat.Record {
+	r := message(from, "", id, "said "+id)
+	r.Conversation = chat.GroupOf(app, group)
+	return r
+}
+
+func read(reader chat.UserID, c chat.Conversation, seq chat.Seq) chat.Record {
+	return chat.Record{
+		Kind: chat.ReadRecord, Conversation: c, Sender: chat.Device{App: app, User: reader, Client: chat.Web}, Seq: seq, Read: &chat.Read{},
+	}
+}
+
+// recall returns the recall of a message of an entry.
+func recall(by chat.UserID, e chat.Entry, index int) chat.Record {
+	r := e.Block.Records[index]
+	return chat.Record{
+		Kind: chat.RecallRecord, Conversation: r.Conversation, Sender: chat.Device{App: app, User: by, Client: chat.Web}, Seq: r.Seq,
+		Recall: &chat.Recall{Place: chat.PlaceOf(base, e.Revision, index), Sender: r.Sender.User, MessageID: r.MessageID},
+	}
+}
+
+func change(group string, c chat.Change) chat.Record {
+	return chat.Record{Kind: chat.GroupRecord, Conversation: chat.GroupOf(app, group), Change: &c}
+}
+
+func created(group string, owner chat.UserID) chat.Record {
+	return change(group, chat.Change{Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{owner}})
+}
+
+func joined(group string, version int64, users ...chat.UserID) chat.Record {
+	return change(group, chat.Change{Kind: chat.MembersJoined, Version: version, Users: users})
+}
+
+func left(group string, version int64, user chat.UserID) chat.Record {
+	return change(group, chat.Change{Kind: chat.MemberLeft, Version: version, Users: []chat.UserID{user}})
+}
+
+func groupMuted(group string, version int64) chat.Record {
+	return change(group, chat.Change{Kind: chat.GroupMuted, Version: version, On: true})
+}
+
 // talk returns n messages that users of a few conversations say in turn.
 func talk(n, conversations int, name string) []chat.Record {
 	records := make([]chat.Record, n)
@@ -85,4 +135,20 @@ func run(tb testing.TB, url string, statements ...string) {
 			tb.Fatalf("%s: %v", sql, err)
 		}
 	}
+}
+
+// texts returns the one column of text that a query finds.
+func texts(tb testing.TB, url, sql string) []string {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	rows, _ := conn.Query(tb.Context(), sql) // its error comes with the rows
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return lines
 }

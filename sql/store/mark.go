@@ -25,7 +25,11 @@ func (s *Store) Mark(ctx context.Context, p chat.Partition) (chat.Mark, error) {
 
 // Marks returns the marks of all partitions that have one.
 func (s *Store) Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error) {
-	rows, err := s.queries.Marks(ctx)
+	return marks(ctx, s.queries)
+}
+
+func marks(ctx context.Context, q *db.Queries) (map[chat.Partition]chat.Mark, error) {
+	rows, err := q.Marks(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read marks: %w", err)
 	}

@@ -15,6 +15,8 @@ type Message struct {
 	ID     chat.ID
 	Time   time.Time // of its block
 	Record chat.Record
+
+	Recalled chat.Place // of the recall; 0: the message stands
 }
 
 // Messages returns the messages with lo ≤ place < hi, in the order of the log, at most limit of them.
@@ -53,16 +55,8 @@ func chatMessage(row *db.MessagesRow) (Message, error) {
 			Extra:        row.Extra,
 			Erased:       row.Erased,
 		},
+		Recalled: chat.Place(row.Recalled),
 	}, nil
-}
-
-// LastPlace returns the highest place that has a message; 0 when there is none.
-func (s *Store) LastPlace(ctx context.Context) (chat.Place, error) {
-	place, err := s.queries.LastPlace(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("read last place: %w", err)
-	}
-	return chat.Place(place), nil
 }
 
 // Head is how far a conversation has come.
@@ -115,29 +109,4 @@ func (s *Store) KnownIDs(ctx context.Context, p chat.Partition, yield func(prefi
 		return fmt.Errorf("read known ids of partition %s: %w", p, err)
 	}
 	return nil
-}
-
-// Rejected is a message that Postgres refused for itself: it is in the log, and put aside here.
-type Rejected struct {
-	Place     chat.Place
-	Partition chat.Partition
-	Record    chat.Record
-	Cause     string
-}
-
-// Rejected returns the messages put aside with lo ≤ place < hi, in the order of the log.
-func (s *Store) Rejected(ctx context.Context, lo, hi chat.Place) ([]Rejected, error) {
-	rows, err := s.queries.RejectedRecords(ctx, int64(lo), int64(hi))
-	if err != nil {
-		return nil, fmt.Errorf("read rejected records from place %d: %w", lo, err)
-	}
-	rejected := make([]Rejected, len(rows))
-	for i, row := range rows {
-		record, err := decodeRecord(row.Record)
-		if err != nil {
-			return nil, fmt.Errorf("read rejected record at place %d: %w", row.Place, err)
-		}
-		rejected[i] = Rejected{Place: chat.Place(row.Place), Partition: chat.Partition(row.Partition), Record: record, Cause: row.Cause}
-	}
-	return rejected, nil
 }

@@ -19,14 +19,16 @@ func (q *Queries) AddApp(ctx context.Context, appID int32, keys []string) error 
 }
 
 const AppByID = `-- name: AppByID :one
-SELECT app_id, keys, check_friend, check_black FROM app WHERE app_id = $1
+SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app WHERE app_id = $1
 `
 
 type AppByIDRow struct {
-	AppID       int32
-	Keys        []string
-	CheckFriend bool
-	CheckBlack  bool
+	AppID                int32
+	Keys                 []string
+	CheckFriend          bool
+	CheckBlack           bool
+	LoginPolicy          int16
+	HistoryBeforeJoining bool
 }
 
 func (q *Queries) AppByID(ctx context.Context, appID int32) (AppByIDRow, error) {
@@ -37,19 +39,23 @@ func (q *Queries) AppByID(ctx context.Context, appID int32) (AppByIDRow, error) 
 		&i.Keys,
 		&i.CheckFriend,
 		&i.CheckBlack,
+		&i.LoginPolicy,
+		&i.HistoryBeforeJoining,
 	)
 	return i, err
 }
 
 const Apps = `-- name: Apps :many
-SELECT app_id, keys, check_friend, check_black FROM app ORDER BY app_id
+SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app ORDER BY app_id
 `
 
 type AppsRow struct {
-	AppID       int32
-	Keys        []string
-	CheckFriend bool
-	CheckBlack  bool
+	AppID                int32
+	Keys                 []string
+	CheckFriend          bool
+	CheckBlack           bool
+	LoginPolicy          int16
+	HistoryBeforeJoining bool
 }
 
 func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
@@ -66,6 +72,8 @@ func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
 			&i.Keys,
 			&i.CheckFriend,
 			&i.CheckBlack,
+			&i.LoginPolicy,
+			&i.HistoryBeforeJoining,
 		); err != nil {
 			return nil, err
 		}
@@ -78,14 +86,16 @@ func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
 }
 
 const AppsByID = `-- name: AppsByID :many
-SELECT app_id, keys, check_friend, check_black FROM app WHERE app_id = ANY ($1::integer[])
+SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app WHERE app_id = ANY ($1::integer[])
 `
 
 type AppsByIDRow struct {
-	AppID       int32
-	Keys        []string
-	CheckFriend bool
-	CheckBlack  bool
+	AppID                int32
+	Keys                 []string
+	CheckFriend          bool
+	CheckBlack           bool
+	LoginPolicy          int16
+	HistoryBeforeJoining bool
 }
 
 func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, error) {
@@ -102,6 +112,8 @@ func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, 
 			&i.Keys,
 			&i.CheckFriend,
 			&i.CheckBlack,
+			&i.LoginPolicy,
+			&i.HistoryBeforeJoining,
 		); err != nil {
 			return nil, err
 		}
@@ -114,17 +126,20 @@ func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, 
 }
 
 const SetApp = `-- name: SetApp :exec
-INSERT INTO app (app_id, keys, check_friend, check_black)
-VALUES ($1, $2, $3, $4)
+INSERT INTO app (app_id, keys, check_friend, check_black, login_policy, history_before_joining)
+VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (app_id) DO UPDATE
-SET keys = EXCLUDED.keys, check_friend = EXCLUDED.check_friend, check_black = EXCLUDED.check_black
+SET keys = EXCLUDED.keys, check_friend = EXCLUDED.check_friend, check_black = EXCLUDED.check_black,
+    login_policy = EXCLUDED.login_policy, history_before_joining = EXCLUDED.history_before_joining
 `
 
 type SetAppParams struct {
-	AppID       int32
-	Keys        []string
-	CheckFriend bool
-	CheckBlack  bool
+	AppID                int32
+	Keys                 []string
+	CheckFriend          bool
+	CheckBlack           bool
+	LoginPolicy          int16
+	HistoryBeforeJoining bool
 }
 
 func (q *Queries) SetApp(ctx context.Context, arg SetAppParams) error {
@@ -133,6 +148,8 @@ func (q *Queries) SetApp(ctx context.Context, arg SetAppParams) error {
 		arg.Keys,
 		arg.CheckFriend,
 		arg.CheckBlack,
+		arg.LoginPolicy,
+		arg.HistoryBeforeJoining,
 	)
 	return err
 }

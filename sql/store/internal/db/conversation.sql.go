@@ -10,32 +10,45 @@ import (
 )
 
 const AdvanceConversations = `-- name: AdvanceConversations :many
-INSERT INTO conversation AS c (app_id, token, head, last_place)
-SELECT unnest($1::integer[]), unnest($2::text[]), unnest($3::bigint[]), unnest($4::bigint[])
+INSERT INTO conversation AS c (app_id, token, kind, a, b, head, last_place, changed)
+SELECT
+    unnest($1::integer[]), unnest($2::text[]), unnest($3::smallint[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::bigint[]), unnest($7::bigint[]), unnest($8::bigint[])
 ON CONFLICT (token) DO UPDATE
-SET head = GREATEST(c.head, EXCLUDED.head), last_place = GREATEST(c.last_place, EXCLUDED.last_place)
-RETURNING conversation_id, token
+SET head = GREATEST(c.head, EXCLUDED.head), last_place = GREATEST(c.last_place, EXCLUDED.last_place),
+    changed = GREATEST(c.changed, EXCLUDED.changed), kind = EXCLUDED.kind, a = EXCLUDED.a, b = EXCLUDED.b
+RETURNING conversation_id, token, group_place, wide
 `
 
 type AdvanceConversationsParams struct {
 	AppIds     []int32
 	Tokens     []string
+	Kinds      []int16
+	Lesser     []string
+	Greater    []string
 	Heads      []int64
 	LastPlaces []int64
+	Changed    []int64
 }
 
 type AdvanceConversationsRow struct {
 	ConversationID int64
 	Token          string
+	GroupPlace     int64
+	Wide           bool
 }
 
-// AdvanceConversations moves heads forward, never back, and adds the conversations that are new.
+// AdvanceConversations moves heads and what has changed forward, never back, and adds the conversations that are new.
 func (q *Queries) AdvanceConversations(ctx context.Context, arg AdvanceConversationsParams) ([]AdvanceConversationsRow, error) {
 	rows, err := q.db.Query(ctx, AdvanceConversations,
 		arg.AppIds,
 		arg.Tokens,
+		arg.Kinds,
+		arg.Lesser,
+		arg.Greater,
 		arg.Heads,
 		arg.LastPlaces,
+		arg.Changed,
 	)
 	if err != nil {
 		return nil, err
@@ -44,7 +57,12 @@ func (q *Queries) AdvanceConversations(ctx context.Context, arg AdvanceConversat
 	var items []AdvanceConversationsRow
 	for rows.Next() {
 		var i AdvanceConversationsRow
-		if err := rows.Scan(&i.ConversationID, &i.Token); err != nil {
+		if err := rows.Scan(
+			&i.ConversationID,
+			&i.Token,
+			&i.GroupPlace,
+			&i.Wide,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -85,10 +103,106 @@ func (q *Queries) Conversations(ctx context.Context, after string, maxRows int32
 	return items, nil
 }
 
+const FoldGroups = `-- name: FoldGroups :exec
+UPDATE conversation AS c
+SET version = g.version, group_place = g.place, muted = CASE WHEN g.mutes THEN g.muted ELSE c.muted END, destroyed = c.destroyed OR g.destroyed
+FROM (
+    SELECT
+        unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS version, unnest($3::bigint[]) AS place,
+        unnest($4::boolean[]) AS mutes, unnest($5::boolean[]) AS muted, unnest($6::boolean[]) AS destroyed
+) AS g
+WHERE c.conversation_id = g.conversation_id AND c.group_place < g.place
+`
+
+type FoldGroupsParams struct {
+	ConversationIds []int64
+	Versions        []int64
+	Places          []int64
+	Mutes           []bool
+	Muted           []bool
+	Destroyed       []bool
+}
+
+// FoldGroups takes in what the changes of groups come to.
+func (q *Queries) FoldGroups(ctx context.Context, arg FoldGroupsParams) error {
+	_, err := q.db.Exec(ctx, FoldGroups,
+		arg.ConversationIds,
+		arg.Versions,
+		arg.Places,
+		arg.Mutes,
+		arg.Muted,
+		arg.Destroyed,
+	)
+	return err
+}
+
+const GroupsByToken = `-- name: GroupsByToken :many
+SELECT
+    k.token::text AS token, COALESCE(c.version, 0)::bigint AS version, COALESCE(c.muted, false)::boolean AS muted,
+    COALESCE(c.destroyed, false)::boolean AS destroyed, COALESCE(c.group_place, 0)::bigint AS group_place,
+    COALESCE((SELECT revision FROM mark WHERE partition = $1), 0)::bigint AS mark,
+    COALESCE(m.user_id, '')::text AS user_id, COALESCE(m.joined, 0)::bigint AS joined, COALESCE(m.left_place, 0)::bigint AS left_place,
+    COALESCE(m.role, 0)::smallint AS role, COALESCE(m.muted_until, 0)::bigint AS muted_until, COALESCE(m.place, 0)::bigint AS place
+FROM (SELECT unnest($2::text[]) AS token) AS k
+LEFT JOIN conversation AS c ON c.token = k.token
+LEFT JOIN membership AS m ON m.conversation_id = c.conversation_id
+    AND (m.left_place IS NULL OR ($3::bigint > 0 AND m.left_place >= $3::bigint))
+`
+
+type GroupsByTokenRow struct {
+	Token      string
+	Version    int64
+	Muted      bool
+	Destroyed  bool
+	GroupPlace int64
+	Mark       int64
+	UserID     string
+	Joined     int64
+	LeftPlace  int64
+	Role       int16
+	MutedUntil int64
+	Place      int64
+}
+
+// GroupsByToken has a row for each stay, and one without a user for a group that has none, or that is not there. What it finds is
+// of one moment: that of the mark.
+func (q *Queries) GroupsByToken(ctx context.Context, partition int32, tokens []string, endedBefore int64) ([]GroupsByTokenRow, error) {
+	rows, err := q.db.Query(ctx, GroupsByToken, partition, tokens, endedBefore)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GroupsByTokenRow
+	for rows.Next() {
+		var i GroupsByTokenRow
+		if err := rows.Scan(
+			&i.Token,
+			&i.Version,
+			&i.Muted,
+			&i.Destroyed,
+			&i.GroupPlace,
+			&i.Mark,
+			&i.UserID,
+			&i.Joined,
+			&i.LeftPlace,
+			&i.Role,
+			&i.MutedUntil,
+			&i.Place,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const HeadsByToken = `-- name: HeadsByToken :many
 SELECT token, head FROM conversation WHERE token = ANY ($1::text[])
 UNION ALL
-SELECT token, seq FROM rejected_record WHERE token = ANY ($1::text[])
+SELECT token, seq FROM rejected_record WHERE token = ANY ($1::text[]) AND kind = 1
 `
 
 type HeadsByTokenRow struct {
@@ -110,6 +224,35 @@ func (q *Queries) HeadsByToken(ctx context.Context, tokens []string) ([]HeadsByT
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const WidenConversations = `-- name: WidenConversations :many
+UPDATE conversation AS c SET wide = true
+WHERE c.conversation_id = ANY ($1::bigint[]) AND NOT c.wide AND (
+    SELECT count(*) FROM membership AS m WHERE m.conversation_id = c.conversation_id AND m.left_place IS NULL
+) > $2::bigint
+RETURNING c.conversation_id
+`
+
+// WidenConversations finds groups that have too many members now. They stay wide for ever.
+func (q *Queries) WidenConversations(ctx context.Context, conversationIds []int64, members int64) ([]int64, error) {
+	rows, err := q.db.Query(ctx, WidenConversations, conversationIds, members)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var conversation_id int64
+		if err := rows.Scan(&conversation_id); err != nil {
+			return nil, err
+		}
+		items = append(items, conversation_id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

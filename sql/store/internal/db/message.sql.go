@@ -14,10 +14,10 @@ import (
 
 const AddMessages = `-- name: AddMessages :exec
 INSERT INTO message (
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, recalled, body, extra
 )
 SELECT
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id,
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, NULLIF(recalled, 0),
     CASE WHEN NOT erased THEN body END,
     CASE WHEN NOT erased THEN extra END
 FROM (
@@ -33,9 +33,10 @@ FROM (
         unnest($9::text[]) AS sender,
         unnest($10::text[]) AS imei,
         unnest($11::text[]) AS message_id,
-        unnest($12::boolean[]) AS erased,
-        unnest($13::text[]) AS body,
-        unnest($14::text[]) AS extra
+        unnest($12::bigint[]) AS recalled,
+        unnest($13::boolean[]) AS erased,
+        unnest($14::text[]) AS body,
+        unnest($15::text[]) AS extra
 ) AS row
 `
 
@@ -51,6 +52,7 @@ type AddMessagesParams struct {
 	Senders         []string
 	Imeis           []string
 	MessageIds      []string
+	Recalled        []int64
 	Erased          []bool
 	Bodies          []string
 	Extras          []string
@@ -70,6 +72,7 @@ func (q *Queries) AddMessages(ctx context.Context, arg AddMessagesParams) error 
 		arg.Senders,
 		arg.Imeis,
 		arg.MessageIds,
+		arg.Recalled,
 		arg.Erased,
 		arg.Bodies,
 		arg.Extras,
@@ -77,21 +80,11 @@ func (q *Queries) AddMessages(ctx context.Context, arg AddMessagesParams) error 
 	return err
 }
 
-const LastPlace = `-- name: LastPlace :one
-SELECT COALESCE(max(place), 0)::bigint FROM message
-`
-
-func (q *Queries) LastPlace(ctx context.Context) (int64, error) {
-	row := q.db.QueryRow(ctx, LastPlace)
-	var column_1 int64
-	err := row.Scan(&column_1)
-	return column_1, err
-}
-
 const Messages = `-- name: Messages :many
 SELECT
     m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.sender, m.imei, m.message_id,
-    COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased
+    COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased,
+    COALESCE(m.recalled, 0)::bigint AS recalled
 FROM message AS m
 JOIN conversation AS c USING (conversation_id)
 WHERE m.place >= $1 AND m.place < $2
@@ -114,6 +107,7 @@ type MessagesRow struct {
 	Body        string
 	Extra       string
 	Erased      bool
+	Recalled    int64
 }
 
 func (q *Queries) Messages(ctx context.Context, firstPlace int64, endPlace int64, maxRows int32) ([]MessagesRow, error) {
@@ -140,6 +134,7 @@ func (q *Queries) Messages(ctx context.Context, firstPlace int64, endPlace int64
 			&i.Body,
 			&i.Extra,
 			&i.Erased,
+			&i.Recalled,
 		); err != nil {
 			return nil, err
 		}
@@ -152,9 +147,10 @@ func (q *Queries) Messages(ctx context.Context, firstPlace int64, endPlace int64
 }
 
 const MessagesByIdentity = `-- name: MessagesByIdentity :many
-SELECT identity, seq, place, digest FROM message WHERE identity = ANY ($1::uuid[])
+SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean AS recalled FROM message WHERE identity = ANY ($1::uuid[])
 UNION ALL
-SELECT identity, seq, place, digest FROM rejected_record WHERE identity = ANY ($1::uuid[])
+SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean FROM rejected_record
+WHERE identity = ANY ($1::uuid[]) AND kind = 1
 `
 
 type MessagesByIdentityRow struct {
@@ -162,6 +158,7 @@ type MessagesByIdentityRow struct {
 	Seq      int64
 	Place    int64
 	Digest   []byte
+	Recalled bool
 }
 
 // MessagesByIdentity also finds the messages that were put aside: they were placed, too.
@@ -179,6 +176,133 @@ func (q *Queries) MessagesByIdentity(ctx context.Context, identities []chat.ID) 
 			&i.Seq,
 			&i.Place,
 			&i.Digest,
+			&i.Recalled,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const RecallMessages = `-- name: RecallMessages :exec
+UPDATE message AS m SET body = NULL, extra = NULL, recalled = r.recalled
+FROM (
+    SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS place, unnest($3::bigint[]) AS recalled
+) AS r
+WHERE m.conversation_id = r.conversation_id AND m.place = r.place AND m.recalled IS NULL
+`
+
+// RecallMessages takes the bodies away; the first recall of a message is the one that counts.
+func (q *Queries) RecallMessages(ctx context.Context, conversationIds []int64, places []int64, recalled []int64) error {
+	_, err := q.db.Exec(ctx, RecallMessages, conversationIds, places, recalled)
+	return err
+}
+
+const SendersByRange = `-- name: SendersByRange :many
+SELECT DISTINCT k.number::integer AS number, m.sender
+FROM (
+    SELECT
+        unnest($1::integer[]) AS number, unnest($2::text[]) AS token, unnest($3::bigint[]) AS after, unnest($4::bigint[]) AS upto
+) AS k
+JOIN conversation AS c ON c.token = k.token
+JOIN message AS m ON m.conversation_id = c.conversation_id AND m.seq > k.after AND m.seq <= k.upto
+`
+
+type SendersByRangeParams struct {
+	Numbers []int32
+	Tokens  []string
+	Afters  []int64
+	Tos     []int64
+}
+
+type SendersByRangeRow struct {
+	Number int32
+	Sender string
+}
+
+func (q *Queries) SendersByRange(ctx context.Context, arg SendersByRangeParams) ([]SendersByRangeRow, error) {
+	rows, err := q.db.Query(ctx, SendersByRange,
+		arg.Numbers,
+		arg.Tokens,
+		arg.Afters,
+		arg.Tos,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SendersByRangeRow
+	for rows.Next() {
+		var i SendersByRangeRow
+		if err := rows.Scan(&i.Number, &i.Sender); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const TargetsByKey = `-- name: TargetsByKey :many
+SELECT k.number::integer AS number, m.sender, m.message_id, m.seq, m.place, m.created_at, (m.recalled IS NOT NULL)::boolean AS recalled
+FROM (
+    SELECT
+        unnest($1::integer[]) AS number, unnest($2::text[]) AS token, unnest($3::bigint[]) AS seq, unnest($4::bigint[]) AS place
+) AS k
+JOIN conversation AS c ON c.token = k.token
+CROSS JOIN LATERAL (
+    SELECT s.place, s.conversation_id, s.seq, s.message_time, s.created_at, s.identity, s.client_type, s.digest, s.sender, s.imei, s.message_id, s.body, s.extra, s.recalled FROM message AS s WHERE s.conversation_id = c.conversation_id AND k.seq > 0 AND s.seq = k.seq
+    UNION ALL
+    SELECT p.place, p.conversation_id, p.seq, p.message_time, p.created_at, p.identity, p.client_type, p.digest, p.sender, p.imei, p.message_id, p.body, p.extra, p.recalled FROM message AS p WHERE p.conversation_id = c.conversation_id AND k.seq = 0 AND p.place = k.place
+) AS m
+`
+
+type TargetsByKeyParams struct {
+	Numbers []int32
+	Tokens  []string
+	Seqs    []int64
+	Places  []int64
+}
+
+type TargetsByKeyRow struct {
+	Number    int32
+	Sender    string
+	MessageID string
+	Seq       int64
+	Place     int64
+	CreatedAt time.Time
+	Recalled  bool
+}
+
+// TargetsByKey finds messages by seq, or by place where the seq is 0.
+func (q *Queries) TargetsByKey(ctx context.Context, arg TargetsByKeyParams) ([]TargetsByKeyRow, error) {
+	rows, err := q.db.Query(ctx, TargetsByKey,
+		arg.Numbers,
+		arg.Tokens,
+		arg.Seqs,
+		arg.Places,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []TargetsByKeyRow
+	for rows.Next() {
+		var i TargetsByKeyRow
+		if err := rows.Scan(
+			&i.Number,
+			&i.Sender,
+			&i.MessageID,
+			&i.Seq,
+			&i.Place,
+			&i.CreatedAt,
+			&i.Recalled,
 		); err != nil {
 			return nil, err
 		}

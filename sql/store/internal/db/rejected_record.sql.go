@@ -12,16 +12,18 @@ import (
 )
 
 const AddRejectedRecord = `-- name: AddRejectedRecord :exec
-INSERT INTO rejected_record (place, seq, identity, partition, digest, token, cause, record)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO rejected_record (place, seq, recalled, identity, partition, kind, digest, token, cause, record)
+VALUES ($1, $2, NULLIF($3::bigint, 0), $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 `
 
 type AddRejectedRecordParams struct {
 	Place     int64
 	Seq       int64
+	Recalled  int64
 	Identity  chat.ID
 	Partition int32
+	Kind      int16
 	Digest    []byte
 	Token     string
 	Cause     string
@@ -32,8 +34,10 @@ func (q *Queries) AddRejectedRecord(ctx context.Context, arg AddRejectedRecordPa
 	_, err := q.db.Exec(ctx, AddRejectedRecord,
 		arg.Place,
 		arg.Seq,
+		arg.Recalled,
 		arg.Identity,
 		arg.Partition,
+		arg.Kind,
 		arg.Digest,
 		arg.Token,
 		arg.Cause,
@@ -42,8 +46,85 @@ func (q *Queries) AddRejectedRecord(ctx context.Context, arg AddRejectedRecordPa
 	return err
 }
 
+const RecallRejected = `-- name: RecallRejected :exec
+UPDATE rejected_record SET record = $1, recalled = $2::bigint WHERE place = $3
+`
+
+func (q *Queries) RecallRejected(ctx context.Context, record []byte, recalled int64, place int64) error {
+	_, err := q.db.Exec(ctx, RecallRejected, record, recalled, place)
+	return err
+}
+
+const RejectedByPlace = `-- name: RejectedByPlace :many
+SELECT place, record FROM rejected_record WHERE place = ANY ($1::bigint[]) AND kind = 1 AND recalled IS NULL
+`
+
+type RejectedByPlaceRow struct {
+	Place  int64
+	Record []byte
+}
+
+func (q *Queries) RejectedByPlace(ctx context.Context, places []int64) ([]RejectedByPlaceRow, error) {
+	rows, err := q.db.Query(ctx, RejectedByPlace, places)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RejectedByPlaceRow
+	for rows.Next() {
+		var i RejectedByPlaceRow
+		if err := rows.Scan(&i.Place, &i.Record); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const RejectedByToken = `-- name: RejectedByToken :many
+SELECT place, seq, token, (recalled IS NOT NULL)::boolean AS recalled, record FROM rejected_record
+WHERE token = ANY ($1::text[]) AND kind = 1
+`
+
+type RejectedByTokenRow struct {
+	Place    int64
+	Seq      int64
+	Token    string
+	Recalled bool
+	Record   []byte
+}
+
+func (q *Queries) RejectedByToken(ctx context.Context, tokens []string) ([]RejectedByTokenRow, error) {
+	rows, err := q.db.Query(ctx, RejectedByToken, tokens)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []RejectedByTokenRow
+	for rows.Next() {
+		var i RejectedByTokenRow
+		if err := rows.Scan(
+			&i.Place,
+			&i.Seq,
+			&i.Token,
+			&i.Recalled,
+			&i.Record,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const RejectedRecords = `-- name: RejectedRecords :many
-SELECT place, partition, cause, record FROM rejected_record
+SELECT place, partition, cause, record, COALESCE(recalled, 0)::bigint AS recalled FROM rejected_record
 WHERE place >= $1 AND place < $2
 ORDER BY place
 `
@@ -53,6 +134,7 @@ type RejectedRecordsRow struct {
 	Partition int32
 	Cause     string
 	Record    []byte
+	Recalled  int64
 }
 
 func (q *Queries) RejectedRecords(ctx context.Context, firstPlace int64, endPlace int64) ([]RejectedRecordsRow, error) {
@@ -69,6 +151,7 @@ func (q *Queries) RejectedRecords(ctx context.Context, firstPlace int64, endPlac
 			&i.Partition,
 			&i.Cause,
 			&i.Record,
+			&i.Recalled,
 		); err != nil {
 			return nil, err
 		}

@@ -1,0 +1,196 @@
+package history_test
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/history"
+)
+
+// naive is the whole log in memory, and answers everything by going through it from the start. It takes nothing from the real thing.
+type naive struct {
+	items []chat.Item // in the order of the log
+	early map[chat.AppID]bool
+}
+
+// of returns the records of a conversation, with the bodies of what was recalled taken away.
+func (n *naive) of(c chat.Conversation) []chat.Item {
+	recalled := make(map[chat.Place]bool)
+	var items []chat.Item
+	for _, i := range n.items {
+		if i.Record.Conversation != c {
+			continue
+		}
+		if i.Record.Kind == chat.RecallRecord {
+			recalled[i.Record.Recall.Place] = true
+		}
+		items = append(items, i)
+	}
+	for x := range items {
+		if i := &items[x]; recalled[i.Place] {
+			i.Recalled, i.Record.Body, i.Record.Extra, i.Record.Erased = true, "", "", true
+		}
+	}
+	return items
+}
+
+func (n *naive) conversations(u chat.UserKey) []chat.Conversation {
+	var all []chat.Conversation
+	for _, i := range n.items {
+		if c := i.Record.Conversation; c.App == u.App && !slices.Contains(all, c) && n.mine(c, u) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+func (n *naive) mine(c chat.Conversation, u chat.UserKey) bool {
+	if c.Kind == chat.Pair {
+		return c.A == string(u.User) || c.B == string(u.User)
+	}
+	return len(n.stays(c, u.User)) > 0
+}
+
+// stays returns the joining and the leaving of each stay.
+func (n *naive) stays(c chat.Conversation, u chat.UserID) (stays [][2]chat.Place) {
+	for _, i := range n.items {
+		if i.Record.Conversation != c || i.Record.Kind != chat.GroupRecord || !slices.Contains(i.Record.Change.Users, u) {
+			continue
+		}
+		switch i.Record.Change.Kind { //nolint:exhaustive // the others let nobody in or out
+		case chat.GroupCreated, chat.MembersJoined:
+			stays = append(stays, [2]chat.Place{i.Place, 1 << 60})
+		case chat.MemberLeft, chat.MemberRemoved:
+			stays[len(stays)-1][1] = i.Place
+		}
+	}
+	return stays
+}
+
+// visible returns the records of a conversation that a user may see: of reads only the newest of each reader.
+func (n *naive) visible(c chat.Conversation, u chat.UserKey) []chat.Item {
+	all := n.of(c)
+	newest := make(map[chat.UserID]chat.Place)
+	for _, i := range all {
+		if i.Record.Kind == chat.ReadRecord {
+			newest[i.Record.Sender.User] = i.Place
+		}
+	}
+	stays := n.stays(c, u.User)
+	sees := func(p chat.Place, ends chat.Place) bool {
+		if c.Kind == chat.Pair {
+			return true
+		}
+		if n.early[c.App] {
+			return p < stays[len(stays)-1][1]+ends
+		}
+		return slices.ContainsFunc(stays, func(s [2]chat.Place) bool { return s[0]-ends < p && p < s[1]+ends })
+	}
+	var items []chat.Item
+	for _, i := range all {
+		switch r := &i.Record; r.Kind {
+		case chat.MessageRecord, chat.RecallRecord:
+			if sees(i.Place, 0) {
+				items = append(items, i)
+			}
+		case chat.GroupRecord:
+			if sees(i.Place, 1) {
+				items = append(items, i)
+			}
+		case chat.ReadRecord:
+			if newest[r.Sender.User] == i.Place && (c.Kind == chat.Pair || r.Sender.User == u.User) {
+				r.Sender = chat.Device{App: c.App, User: r.Sender.User}
+				r.Read = &chat.Read{}
+				i.Time = time.Time{}
+				items = append(items, i)
+			}
+		default:
+		}
+	}
+	return items
+}
+
+func (n *naive) changes(u chat.UserKey, after chat.Place, unreadLimit int) []history.Summary {
+	var summaries []history.Summary
+	for _, c := range n.conversations(u) {
+		s := history.Summary{Conversation: c}
+		visible := n.visible(c, u)
+		if len(visible) == 0 {
+			continue
+		}
+		s.Place = visible[len(visible)-1].Place
+		if s.Place <= after {
+			continue
+		}
+		peer, _ := c.Peer(u.User)
+		for _, i := range n.of(c) {
+			switch r := i.Record; {
+			case r.Kind == chat.MessageRecord:
+				s.Head = r.Seq
+			case r.Kind == chat.ReadRecord && r.Sender.User == u.User:
+				s.Read = r.Seq
+			case r.Kind == chat.ReadRecord && r.Sender.User == peer:
+				s.PeerRead = r.Seq
+			}
+		}
+		for _, i := range visible {
+			if r := i.Record; r.Kind == chat.MessageRecord {
+				s.Newest = &i
+				if r.Seq > s.Read && r.Sender.User != u.User && !i.Recalled {
+					s.Unread = min(s.Unread+1, unreadLimit)
+				}
+			}
+		}
+		if stays := n.stays(c, u.User); len(stays) > 0 && stays[len(stays)-1][1] != 1<<60 {
+			s.Left, s.Head = true, 0
+			if s.Newest != nil {
+				s.Head = s.Newest.Record.Seq
+			}
+		}
+		summaries = append(summaries, s)
+	}
+	slices.SortFunc(summaries, func(a, b history.Summary) int { return cmp.Compare(a.Place, b.Place) })
+	return summaries
+}
+
+func (n *naive) records(u chat.UserKey, c chat.Conversation, from, to chat.Place, descending bool) []chat.Item {
+	var items []chat.Item
+	for _, i := range n.visible(c, u) {
+		if from <= i.Place && (to == 0 || i.Place <= to) {
+			items = append(items, i)
+		}
+	}
+	if descending {
+		slices.Reverse(items)
+	}
+	return items
+}
+
+func (n *naive) messages(u chat.UserKey, c chat.Conversation, from, to chat.Seq, descending bool) []chat.Item {
+	return slices.DeleteFunc(n.records(u, c, 0, 0, descending), func(i chat.Item) bool {
+		return i.Record.Kind != chat.MessageRecord || i.Record.Seq < from || to != 0 && i.Record.Seq > to
+	})
+}
+
+// all returns all that a user may see after a place.
+func (n *naive) all(u chat.UserKey, after chat.Place) []chat.Item {
+	var items []chat.Item
+	for _, c := range n.conversations(u) {
+		items = append(items, n.records(u, c, after+1, 0, false)...)
+	}
+	slices.SortFunc(items, func(a, b chat.Item) int { return cmp.Compare(a.Place, b.Place) })
+	return items
+}
+
+func (n *naive) pull(u chat.UserKey, last chat.Place, back int) (items []chat.Item, truncated bool) {
+	items = slices.DeleteFunc(n.all(u, last), func(i chat.Item) bool { return i.Record.Kind != chat.MessageRecord })
+	return items[max(0, len(items)-back):], len(items) > back
+}
+
+func (n *naive) missed(d chat.Device, after, upTo chat.Place) []chat.Item {
+	return slices.DeleteFunc(n.all(chat.UserKey{App: d.App, User: d.User}, after), func(i chat.Item) bool {
+		return i.Place > upTo || i.Record.Kind == chat.MessageRecord && i.Record.Sender == d
+	})
+}
