@@ -3,6 +3,8 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -22,7 +24,7 @@ type Event struct {
 	Revision     chat.Revision  `json:"revision"`
 	Place        chat.Place     `json:"place"`
 	Time         time.Time      `json:"time"`
-	Kind         string         `json:"kind"` // message, refusal
+	Kind         string         `json:"kind"` // message, refusal, read, recall, recall_refusal, group
 	Conversation string         `json:"conversation"`
 	From         chat.UserID    `json:"from"`
 	Client       string         `json:"client"`
@@ -33,6 +35,21 @@ type Event struct {
 	Extra        string         `json:"extra,omitempty"`
 	Erased       bool           `json:"erased,omitempty"`
 	Code         chat.Code      `json:"code,omitempty"`
+
+	ReadFrom chat.Seq     `json:"readFrom,omitempty"` // of a read: the position before
+	Target   chat.Place   `json:"target,omitempty"`   // of a recall: the message's place
+	Sender   chat.UserID  `json:"sender,omitempty"`   // of a recall: the message's
+	Change   *GroupChange `json:"change,omitempty"`   // of a group's change
+}
+
+// GroupChange is what has changed in a group.
+type GroupChange struct {
+	What    string        `json:"what"` // created, joined, left, removed, role, muted, group_muted, destroyed, transferred
+	Version int64         `json:"version"`
+	Users   []chat.UserID `json:"users,omitempty"`
+	Role    string        `json:"role,omitempty"`  // of joined and role: ordinary, manager, owner
+	Until   *time.Time    `json:"until,omitempty"` // of muted
+	On      *bool         `json:"on,omitempty"`    // of group_muted
 }
 
 // Replay calls f with what happened, in the order of the log, from the log alone. Progress may be nil.
@@ -41,6 +58,7 @@ func Replay(ctx context.Context, log Log, q Query, progress func(done, total cha
 	if err != nil {
 		return err
 	}
+	stays := make(map[chat.Conversation]*chat.Roster)
 	partition := chat.Partition(-1)
 	if q.Conversation != (chat.Conversation{}) {
 		partition = q.Conversation.Partition(log.Partitions())
@@ -56,11 +74,8 @@ func Replay(ctx context.Context, log Log, q Query, progress func(done, total cha
 		if err != nil {
 			return &Fault{Partition: raw.Partition, Revision: raw.Revision, What: err.Error()}
 		}
-		if block.Time.Before(q.Since) {
-			return nil
-		}
 		for i := range block.Records {
-			if r := &block.Records[i]; q.wants(r) {
+			if wanted := q.wants(stays, chat.PlaceOf(log.Base(), raw.Revision, i), &block.Records[i]); wanted && !block.Time.Before(q.Since) {
 				if err := f(event(raw, block, log.Base(), i)); err != nil {
 					return err
 				}
@@ -70,15 +85,30 @@ func Replay(ctx context.Context, log Log, q Query, progress func(done, total cha
 	})
 }
 
-func (q *Query) wants(r *chat.Record) bool {
-	if q.Conversation != (chat.Conversation{}) {
-		return r.Conversation == q.Conversation
-	}
-	if r.Conversation.App != q.User.App {
+// wants reports whether a record belongs to what is asked for. It is told every record, and learns from them when the user was in which
+// group.
+func (q *Query) wants(stays map[chat.Conversation]*chat.Roster, place chat.Place, r *chat.Record) bool {
+	c, user := r.Conversation, q.User.User
+	switch {
+	case q.Conversation != (chat.Conversation{}):
+		return c == q.Conversation
+	case c.App != q.User.App:
 		return false
+	case c.Kind == chat.Pair:
+		_, takesPart := c.Peer(user)
+		return takesPart
 	}
-	_, takesPart := r.Conversation.Peer(q.User.User)
-	return takesPart
+	concerned := r.Sender.User == user
+	if r.Kind == chat.GroupRecord && slices.Contains(r.Change.Users, user) {
+		concerned = true
+		if stays[c] == nil {
+			stays[c] = &chat.Roster{}
+		}
+		his := *r.Change
+		his.Users = []chat.UserID{user}
+		stays[c].Fold(place, &his)
+	}
+	return concerned || stays[c] != nil && stays[c].Covers(user, place)
 }
 
 func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index int) Event {
@@ -89,20 +119,83 @@ func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index in
 		From: r.Sender.User, Client: r.Sender.Client.String(), IMEI: r.Sender.IMEI, MessageID: r.MessageID,
 		Seq: r.Seq, Body: r.Body, Extra: r.Extra, Erased: r.Erased, Code: r.Code,
 	}
-	if r.Kind == chat.RefusalRecord {
+	switch r.Kind {
+	case chat.MessageRecord:
+	case chat.RefusalRecord:
 		e.Kind = "refusal"
+	case chat.ReadRecord:
+		e.Kind, e.ReadFrom = "read", r.Read.From
+	case chat.RecallRecord:
+		e.Kind, e.Target, e.Sender = "recall", r.Recall.Place, r.Recall.Sender
+	case chat.RecallRefusalRecord:
+		e.Kind, e.Target = "recall_refusal", r.Recall.Place
+	case chat.GroupRecord:
+		e.Kind, e.Change = "group", groupChange(r.Change)
 	}
 	return e
 }
 
+var (
+	changeNames = map[chat.ChangeKind]string{
+		chat.GroupCreated: "created", chat.MembersJoined: "joined", chat.MemberLeft: "left", chat.MemberRemoved: "removed", chat.RoleSet: "role",
+		chat.MemberMuted: "muted", chat.GroupMuted: "group_muted", chat.GroupDestroyed: "destroyed", chat.GroupTransferred: "transferred",
+	}
+	roleNames = map[chat.MemberRole]string{chat.Ordinary: "ordinary", chat.Manager: "manager", chat.Owner: "owner"}
+)
+
+func groupChange(c *chat.Change) *GroupChange {
+	g := &GroupChange{What: changeNames[c.Kind], Version: c.Version, Users: c.Users}
+	switch c.Kind { //nolint:exhaustive // the others say no more
+	case chat.MembersJoined, chat.RoleSet:
+		g.Role = roleNames[c.Role]
+	case chat.MemberMuted:
+		until := time.UnixMilli(c.Until).UTC()
+		g.Until = &until
+	case chat.GroupMuted:
+		g.On = &c.On
+	}
+	return g
+}
+
 // String is the event as a line for people.
 func (e Event) String() string {
-	at := e.Time.Format("2006-01-02 15:04:05.000")
+	line := fmt.Sprintf("%s  %-14d %s", e.Time.Format("2006-01-02 15:04:05.000"), e.Place, e.Conversation)
 	switch {
 	case e.Kind == "refusal":
-		return fmt.Sprintf("%s  %-14d %s  %s refused %s: %s", at, e.Place, e.Conversation, e.From, e.MessageID, e.Code)
+		return fmt.Sprintf("%s  %s refused %s: %s", line, e.From, e.MessageID, e.Code)
+	case e.Kind == "read":
+		return fmt.Sprintf("%s  %s has read up to #%d, from #%d", line, e.From, e.Seq, e.ReadFrom)
+	case e.Kind == "recall":
+		return fmt.Sprintf("%s  %s recalled %s's #%d", line, e.From, e.Sender, e.Seq)
+	case e.Kind == "recall_refusal":
+		return fmt.Sprintf("%s  %s refused the recall of #%d: %s", line, e.From, e.Seq, e.Code)
+	case e.Kind == "group":
+		return fmt.Sprintf("%s  %s", line, e.Change.line(e.From))
 	case e.Erased:
-		return fmt.Sprintf("%s  %-14d %s#%d  %s: (erased)", at, e.Place, e.Conversation, e.Seq, e.From)
+		return fmt.Sprintf("%s#%d  %s: (erased)", line, e.Seq, e.From)
 	}
-	return fmt.Sprintf("%s  %-14d %s#%d  %s: %q", at, e.Place, e.Conversation, e.Seq, e.From, e.Body)
+	return fmt.Sprintf("%s#%d  %s: %q", line, e.Seq, e.From, e.Body)
+}
+
+func (g *GroupChange) line(by chat.UserID) string {
+	names := make([]string, len(g.Users))
+	for i, u := range g.Users {
+		names[i] = string(u)
+	}
+	line := fmt.Sprintf("v%d", g.Version)
+	for _, word := range []string{strings.Join(names, ", "), g.What, g.Role} {
+		if word != "" {
+			line += " " + word
+		}
+	}
+	if g.Until != nil {
+		line += " until " + g.Until.Format(time.DateTime)
+	}
+	if g.On != nil {
+		line += fmt.Sprintf(" %t", *g.On)
+	}
+	if by != "" {
+		line += ", by " + string(by)
+	}
+	return line
 }

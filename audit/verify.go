@@ -27,6 +27,7 @@ type Rows interface {
 	Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error)
 	Messages(ctx context.Context, lo, hi chat.Place, limit int) ([]store.Message, error)
 	Rejected(ctx context.Context, lo, hi chat.Place) ([]store.Rejected, error)
+	Memberships(ctx context.Context, after store.StayKey, limit int) ([]store.Stay, store.StayKey, error)
 }
 
 // Fault is the first thing that is not as it must be.
@@ -56,8 +57,10 @@ func (f *Fault) Error() string {
 // Report is what a verification has seen.
 type Report struct {
 	Blocks, Messages, Refusals, Erased int
+	Reads, Recalls, Changes            int
 	Conversations                      int
 	Rows                               int // messages whose row was compared
+	Stays                              int // of members in groups whose row was compared
 	Rejected                           int // messages that Postgres had refused, and that are put aside
 	Bytes                              int64
 	Last                               chat.Revision
@@ -67,8 +70,9 @@ type Report struct {
 // windowBlocks is how many blocks are compared with their rows at once.
 const windowBlocks = 256
 
-// Verify walks the whole log: each block follows the one before it by its hash, bodies fit their digests, seqs are dense, and
-// up to Postgres's mark the rows are those of the log, no more and no fewer. It returns a [*Fault] for the first that is not so.
+// Verify walks the whole log: each block follows the one before it by its hash, bodies fit their digests, seqs and the versions of
+// groups are dense, who speaks in a group is in it, reads move forward, a recall has its message, and up to Postgres's mark the rows
+// are those of the log, no more and no fewer. It returns a [*Fault] for the first that is not so.
 // Progress may be nil.
 func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total chat.Revision)) (Report, error) {
 	started := time.Now()
@@ -85,7 +89,8 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 		base: log.Base(), partitions: log.Partitions(), rows: rows, marks: marks,
 		tails:   make(map[chat.Partition]chat.Mark),
 		heads:   make(map[chat.Conversation]chat.Seq),
-		ids:     make(map[chat.ID]chat.Place),
+		ids:     make(map[chat.ID]said),
+		rules:   newRules(),
 		tracked: chat.PlaceOf(log.Base(), 0, 0), last: last,
 	}
 	err = walk(ctx, log, last, func(raw streams.RawEntry) error {
@@ -96,6 +101,12 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 	})
 	if err == nil {
 		err = v.compare(ctx, chat.PlaceOf(v.base, last+1, 0))
+	}
+	if err == nil {
+		err = v.compareRecalls()
+	}
+	if err == nil {
+		err = v.compareStays(ctx)
 	}
 	if err == nil {
 		err = v.marksAreInTheLog()
@@ -150,13 +161,20 @@ type verifier struct {
 	marks      map[chat.Partition]chat.Mark
 	tails      map[chat.Partition]chat.Mark
 	heads      map[chat.Conversation]chat.Seq
-	ids        map[chat.ID]chat.Place
+	ids        map[chat.ID]said
+	rules      *rules
 	report     Report
 
 	window  []expected // the messages of the blocks since the last comparison
 	blocks  int        // and how many blocks they are
 	tracked chat.Place // everything below was compared
 	last    chat.Revision
+}
+
+// said is where a message stands.
+type said struct {
+	place chat.Place
+	seq   chat.Seq
 }
 
 type expected struct {
@@ -213,12 +231,27 @@ func (v *verifier) garbled(raw streams.RawEntry, cause error) error {
 }
 
 func (v *verifier) record(raw streams.RawEntry, index int, r *chat.Record) error {
-	if r.Kind != chat.MessageRecord {
+	e := expected{raw.Partition, raw.Revision, chat.PlaceOf(v.base, raw.Revision, index), *r}
+	switch r.Kind {
+	case chat.MessageRecord:
+		return v.message(e)
+	case chat.ReadRecord:
+		v.report.Reads++
+		return v.read(&e)
+	case chat.RecallRecord:
+		v.report.Recalls++
+		return v.recall(&e)
+	case chat.GroupRecord:
+		v.report.Changes++
+		return v.change(&e)
+	case chat.RefusalRecord, chat.RecallRefusalRecord:
 		v.report.Refusals++
-		return nil
 	}
-	place := chat.PlaceOf(v.base, raw.Revision, index)
-	e := expected{raw.Partition, raw.Revision, place, *r}
+	return nil
+}
+
+func (v *verifier) message(e expected) error {
+	r := &e.record
 	v.report.Messages++
 	if r.Erased {
 		v.report.Erased++
@@ -229,9 +262,12 @@ func (v *verifier) record(raw streams.RawEntry, index int, r *chat.Record) error
 	v.heads[r.Conversation] = r.Seq
 	id := r.ID()
 	if first, ok := v.ids[id]; ok {
-		return e.fault("the message stands at place %d already", first)
+		return e.fault("the message stands at place %d already", first.place)
 	}
-	v.ids[id] = place
+	v.ids[id] = said{e.place, r.Seq}
+	if r.Conversation.Kind == chat.Group && !v.rules.group(r.Conversation).roster.Covers(r.Sender.User, e.place) {
+		return e.fault("%s is no member of the group here", r.Sender.User)
+	}
 	v.window = append(v.window, e)
 	return nil
 }
@@ -256,6 +292,7 @@ func (v *verifier) compare(ctx context.Context, end chat.Place) error {
 	aside := make(map[chat.Place]bool, len(rejected))
 	for _, r := range rejected {
 		aside[r.Place] = true
+		v.rules.aside(&r)
 	}
 	for i := range v.window {
 		e := &v.window[i]
@@ -264,7 +301,8 @@ func (v *verifier) compare(ctx context.Context, end chat.Place) error {
 		switch {
 		case ok:
 			v.report.Rows++
-			what := differs(&e.record, &row.Record)
+			v.rules.claim(e.place, row.Recalled)
+			what := differs(&e.record, &row.Record, row.Recalled != 0)
 			if row.ID != e.record.ID() {
 				what = "identity"
 			}
@@ -307,7 +345,7 @@ func (v *verifier) fetch(ctx context.Context, lo, hi chat.Place) (map[chat.Place
 }
 
 // differs names the first field in which a row is not its record.
-func differs(want, got *chat.Record) string {
+func differs(want, got *chat.Record, recalled bool) string {
 	switch {
 	case want.Conversation != got.Conversation:
 		return "conversation"
@@ -319,7 +357,9 @@ func differs(want, got *chat.Record) string {
 		return "message id"
 	case want.Digest != got.Digest:
 		return "digest"
-	case got.Erased || want.Erased:
+	case !want.Erased && got.Erased != recalled:
+		return "body"
+	case got.Erased:
 		return ""
 	case want.Body != got.Body:
 		return "body"

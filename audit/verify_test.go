@@ -38,6 +38,10 @@ func (r *rows) Rejected(context.Context, chat.Place, chat.Place) ([]store.Reject
 	return nil, nil
 }
 
+func (r *rows) Memberships(context.Context, store.StayKey, int) ([]store.Stay, store.StayKey, error) {
+	return nil, store.StayKey{}, nil
+}
+
 var pair = chat.PairOf(10001, "alice", "bob")
 
 // message is the nth of alice's to bob.

@@ -40,6 +40,34 @@ func sampleBlock() *chat.Block {
 	}
 }
 
+// sampleOtherBlock has a record of each kind that [sampleBlock] lacks.
+func sampleOtherBlock() *chat.Block {
+	pair, group := chat.PairOf(10001, "alice", "bob"), chat.GroupOf(10001, "team")
+	return &chat.Block{
+		Partition: 3, Prev: 42, Time: time.UnixMilli(1_700_000_000_456), Checkpoint: chat.Checkpoint{Life: 99, Low: 20},
+		Records: []chat.Record{
+			{Kind: chat.ReadRecord, Conversation: pair, Sender: alice, Seq: 9, Read: &chat.Read{From: 7, Named: "bob"}},
+			{
+				Kind: chat.RecallRecord, Conversation: pair, Sender: alice, MessageID: "r1", Seq: 1,
+				Recall: &chat.Recall{Place: 43008, Sender: "alice", MessageID: "m1"},
+			},
+			{
+				Kind: chat.RecallRefusalRecord, Conversation: pair, Sender: alice, MessageID: "r2", Recall: &chat.Recall{Place: 43009},
+				Code: chat.NotYours,
+			},
+			{
+				Kind: chat.GroupRecord, Conversation: group, Sender: chat.Device{App: 10001, User: "alice"},
+				Change: &chat.Change{Kind: chat.MembersJoined, Version: 2, Users: []chat.UserID{"bob", "carol"}, Role: chat.Manager},
+			},
+			{
+				Kind: chat.GroupRecord, Conversation: group,
+				Change: &chat.Change{Kind: chat.MemberMuted, Version: 3, Users: []chat.UserID{"bob"}, Until: 1_700_000_000_000},
+			},
+			{Kind: chat.GroupRecord, Conversation: group, Change: &chat.Change{Kind: chat.GroupMuted, Version: 4, On: true}},
+		},
+	}
+}
+
 func sampleRequest() *chat.Request {
 	return &chat.Request{
 		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
@@ -80,6 +108,7 @@ func TestGoldenForms(t *testing.T) {
 		}
 	}
 	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
+	golden("block_other", chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
@@ -89,6 +118,11 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	block := sampleBlock()
 	b := chat.AppendBlock(nil, block, chat.Hash{1})
 	gotBlock, err := chat.DecodeBlockAfter(b, chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := sampleOtherBlock()
+	gotOther, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, other, chat.Hash{1}), chat.Hash{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,6 +140,7 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	}
 	for name, diff := range map[string]string{
 		"block":   cmp.Diff(block, gotBlock),
+		"other":   cmp.Diff(other, gotOther),
 		"request": cmp.Diff(sampleRequest(), gotRequest),
 		"signal":  cmp.Diff(sampleSignal(), gotSignal),
 		"push":    cmp.Diff(samplePush(), gotPush),
@@ -148,7 +183,9 @@ func erasureFlag(want, got *chat.Block) bool {
 
 func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{}))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
+	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))
 	f.Add(chat.AppendPush(nil, samplePush()))
 	f.Fuzz(func(t *testing.T, b []byte) {

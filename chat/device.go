@@ -67,5 +67,6 @@ type SessionID uint64
 // String returns the decimal form, as it stands in a route's key.
 func (s SessionID) String() string { return strconv.FormatUint(uint64(s), 10) }
 
-// Epoch orders the logins of one device: max(Unix milliseconds, last + 1). The higher one is the newer session.
+// Epoch orders the logins of one user: max(Unix microseconds, last + 1). The higher one is the newer session. Milliseconds are too coarse: a
+// login on another edge may follow within one, before that edge has heard of the first.
 type Epoch int64

@@ -42,15 +42,12 @@ func (k *knowledge) learn(asked Needs, found Facts, now time.Time) {
 	learn(k, &k.relations, asked.Relations, found.Relations, now)
 }
 
-// judge returns OK, or the code with which the original refuses such a message: its checks, in its order, and after the sender's
-// that the receiver exists.
-func (k *knowledge) judge(q *Request, peer UserID) Code {
-	app := k.apps[q.Conversation.App]
-	if !app.exists {
+// judgeSender returns OK, or the code with which the original refuses whatever this user says: its checks, in its order.
+func (k *knowledge) judgeSender(app AppID, from UserID) Code {
+	if !k.apps[app].exists {
 		return AppMissing
 	}
-	from, to := q.Sender.User, peer
-	sender := k.users[UserKey{q.Conversation.App, from}]
+	sender := k.users[UserKey{app, from}]
 	switch {
 	case !sender.exists:
 		return UserMissing
@@ -58,13 +55,25 @@ func (k *knowledge) judge(q *Request, peer UserID) Code {
 		return SenderForbidden
 	case sender.value.Silent:
 		return SenderMuted
-	case !k.users[UserKey{q.Conversation.App, to}].exists:
+	}
+	return OK
+}
+
+// judgePair returns OK, or the code with which the original refuses a message to another user: after the sender's checks that the
+// receiver exists, and then what the two are to each other.
+func (k *knowledge) judgePair(app AppID, from, to UserID) Code {
+	if code := k.judgeSender(app, from); code != OK {
+		return code
+	}
+	options := k.apps[app].value
+	switch {
+	case !k.users[UserKey{app, to}].exists:
 		return UserMissing
-	case from == to || !app.value.CheckFriend:
+	case from == to || !options.CheckFriend:
 		return OK
 	}
-	there := k.relations[RelationKey{q.Conversation.App, from, to}]
-	back := k.relations[RelationKey{q.Conversation.App, to, from}]
+	there := k.relations[RelationKey{app, from, to}]
+	back := k.relations[RelationKey{app, to, from}]
 	switch {
 	case !there.exists || !back.exists:
 		return RelationMissing
@@ -72,36 +81,44 @@ func (k *knowledge) judge(q *Request, peer UserID) Code {
 		return FriendDeleted
 	case back.value.Deleted:
 		return DeletedByFriend
-	case app.value.CheckBlack && there.value.Blocked:
+	case options.CheckBlack && there.value.Blocked:
 		return FriendBlocked
-	case app.value.CheckBlack && back.value.Blocked:
+	case options.CheckBlack && back.value.Blocked:
 		return BlockedByFriend
 	}
 	return OK
 }
 
-// missing adds to needs what the judgement of q lacks and nobody has asked for yet, and reports whether it lacks anything.
-func (k *knowledge) missing(q *Request, peer UserID, ask *asking, now time.Time) bool {
-	app, from := q.Conversation.App, q.Sender.User
+// lacksSender asks for what the judgement of a sender lacks, and reports whether it lacks anything.
+func (k *knowledge) lacksSender(app AppID, from UserID, ask *asking, now time.Time) bool {
 	lacks := false
-	lack := func(known bool, add func()) {
-		if !known {
-			lacks = true
-			add()
-		}
+	if a, ok := k.apps[app]; !usable(k, a, ok, now) {
+		lacks = true
+		ask.app(app)
 	}
-	a, ok := k.apps[app]
-	lack(usable(k, a, ok, now), func() { ask.app(app) })
-	for _, u := range [...]UserKey{{app, from}, {app, peer}} {
-		c, ok := k.users[u]
-		lack(usable(k, c, ok, now), func() { ask.user(u) })
+	return k.lacksUser(UserKey{app, from}, ask, now) || lacks
+}
+
+func (k *knowledge) lacksUser(u UserKey, ask *asking, now time.Time) bool {
+	if c, ok := k.users[u]; usable(k, c, ok, now) {
+		return false
 	}
-	if from == peer || (a.exists && !a.value.CheckFriend) {
+	ask.user(u)
+	return true
+}
+
+// lacksPair does the same for a message to another user.
+func (k *knowledge) lacksPair(app AppID, from, peer UserID, ask *asking, now time.Time) bool {
+	lacks := k.lacksSender(app, from, ask, now)
+	lacks = k.lacksUser(UserKey{app, peer}, ask, now) || lacks
+	if a := k.apps[app]; from == peer || (a.exists && !a.value.CheckFriend) {
 		return lacks
 	}
 	for _, r := range [...]RelationKey{{app, from, peer}, {app, peer, from}} {
-		c, ok := k.relations[r]
-		lack(usable(k, c, ok, now), func() { ask.relation(r) })
+		if c, ok := k.relations[r]; !usable(k, c, ok, now) {
+			lacks = true
+			ask.relation(r)
+		}
 	}
 	return lacks
 }
@@ -116,6 +133,9 @@ type asking struct {
 	relations map[RelationKey]bool
 	heads     map[Conversation]bool
 	ids       map[ID]bool
+	groups    map[Conversation]bool
+	reads     map[ReadKey]bool
+	targets   map[Target]bool
 }
 
 func newAsking() asking {
@@ -125,6 +145,9 @@ func newAsking() asking {
 		relations: make(map[RelationKey]bool),
 		heads:     make(map[Conversation]bool),
 		ids:       make(map[ID]bool),
+		groups:    make(map[Conversation]bool),
+		reads:     make(map[ReadKey]bool),
+		targets:   make(map[Target]bool),
 	}
 }
 
@@ -140,12 +163,15 @@ func (a *asking) user(k UserKey)         { askOnce(a, a.users, &a.needs.Users, k
 func (a *asking) relation(k RelationKey) { askOnce(a, a.relations, &a.needs.Relations, k) }
 func (a *asking) head(k Conversation)    { askOnce(a, a.heads, &a.needs.Heads, k) }
 func (a *asking) id(k ID)                { askOnce(a, a.ids, &a.needs.IDs, k) }
+func (a *asking) group(k Conversation)   { askOnce(a, a.groups, &a.needs.Groups, k) }
+func (a *asking) read(k ReadKey)         { askOnce(a, a.reads, &a.needs.Reads, k) }
+func (a *asking) target(k Target)        { askOnce(a, a.targets, &a.needs.Targets, k) }
 
 // take returns what is to be asked for now.
 func (a *asking) take() (Needs, bool) {
 	n := a.needs
 	a.needs = Needs{}
-	return n, len(n.Apps)+len(n.Users)+len(n.Relations)+len(n.Heads)+len(n.IDs) > 0
+	return n, len(n.Apps)+len(n.Users)+len(n.Relations)+len(n.Heads)+len(n.IDs)+len(n.Groups)+len(n.Reads)+len(n.Targets) > 0
 }
 
 func answered[K comparable](asked map[K]bool, keys []K) {
@@ -160,4 +186,7 @@ func (a *asking) answered(n Needs) {
 	answered(a.relations, n.Relations)
 	answered(a.heads, n.Heads)
 	answered(a.ids, n.IDs)
+	answered(a.groups, n.Groups)
+	answered(a.reads, n.Reads)
+	answered(a.targets, n.Targets)
 }

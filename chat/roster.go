@@ -164,12 +164,15 @@ func (r *Roster) At(at Place) iter.Seq[Membership] {
 
 // Forget drops stays that ended before a place.
 func (r *Roster) Forget(before Place) {
+	ended := func(m Membership) bool { return m.Left != 0 && m.Left < before }
 	for u, stays := range r.stays {
-		kept := slices.DeleteFunc(slices.Clone(stays), func(m Membership) bool { return m.Left != 0 && m.Left < before })
-		if len(kept) == 0 {
-			delete(r.stays, u)
-		} else {
+		if !slices.ContainsFunc(stays, ended) {
+			continue
+		}
+		if kept := slices.DeleteFunc(slices.Clone(stays), ended); len(kept) > 0 {
 			r.stays[u] = kept
+		} else {
+			delete(r.stays, u)
 		}
 	}
 }

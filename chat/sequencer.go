@@ -23,15 +23,24 @@ type Sequencer struct {
 	tail   Mark // the newest block
 	cp     Checkpoint
 	heads  map[Conversation]head
+	reads  map[ReadKey]head // read positions
+	groups groups
 	ids    ids
+	recall recalls
 	mark   Revision // how far Postgres is known to be
 	filter Filter   // every identity in the log, once complete
 	vouch  bool     // the filter is complete
 
+	// The mark as it was known a while ago: no answer that still counts is older. See [Sequencer.Persisted].
+	settled  Revision
+	settling Revision
+	since    time.Time
+
 	// What is being judged.
-	know  knowledge
-	ask   asking
-	found map[ID]idAnswer
+	know    knowledge
+	ask     asking
+	found   map[ID]idAnswer
+	targets map[Target]targetAnswer
 
 	offered  Position
 	window   []*pending // everything offered that is not yet done up to the first that is not, ascending
@@ -51,6 +60,9 @@ type SequencerConfig struct {
 	FactTTL      time.Duration // how long a row of Postgres is believed; default 10 s
 	FactLimit    int           // how many rows of a kind are kept; default 100,000
 	HeadLimit    int           // how many heads are kept; default 200,000
+	ReadLimit    int           // how many read positions are kept; default 200,000
+	RosterLimit  int           // how many rosters are kept; default 10,000
+	RecallWindow time.Duration // how long a sender may recall a message; default 2 min
 	WindowLimit  int           // how many requests may wait; default 16,384
 	BlockBytes   int           // default 256 KiB
 	BlockRecords int           // default [MaxBlockRecords]
@@ -65,6 +77,9 @@ func (c *SequencerConfig) defaults() {
 	c.FactTTL = or(c.FactTTL, 10*time.Second)
 	c.FactLimit = or(c.FactLimit, 100_000)
 	c.HeadLimit = or(c.HeadLimit, 200_000)
+	c.ReadLimit = or(c.ReadLimit, 200_000)
+	c.RosterLimit = or(c.RosterLimit, 10_000)
+	c.RecallWindow = or(c.RecallWindow, 2*time.Minute)
 	c.WindowLimit = or(c.WindowLimit, 1<<14)
 	c.BlockBytes = or(c.BlockBytes, maxBlockBytes)
 	c.BlockRecords = min(or(c.BlockRecords, MaxBlockRecords), MaxBlockRecords)
@@ -90,25 +105,35 @@ type idAnswer struct {
 	asked  time.Time
 }
 
+type targetAnswer struct {
+	message Targeted
+	exists  bool
+	unknown bool // nobody could tell
+	asked   time.Time
+}
+
 // pending is a request on its way from the ingress into the log.
 type pending struct {
 	q    *Request
 	pos  Position
-	id   ID
-	peer UserID
-	done bool // nothing of it is awaited; its position may be passed
+	id   ID     // of a message
+	peer UserID // in a pair
+	done bool   // nothing of it is awaited; its position may be passed
 }
 
 // NewSequencer returns a sequencer for a partition whose log is empty.
 func NewSequencer(cfg SequencerConfig) *Sequencer {
 	cfg.defaults()
 	return &Sequencer{
-		cfg:   cfg,
-		cp:    Checkpoint{Life: cfg.Life},
-		heads: make(map[Conversation]head),
-		know:  knowledge{ttl: cfg.FactTTL, limit: cfg.FactLimit},
-		ask:   newAsking(),
-		found: make(map[ID]idAnswer),
+		cfg:     cfg,
+		cp:      Checkpoint{Life: cfg.Life},
+		heads:   make(map[Conversation]head),
+		reads:   make(map[ReadKey]head),
+		groups:  make(groups),
+		know:    knowledge{ttl: cfg.FactTTL, limit: cfg.FactLimit},
+		ask:     newAsking(),
+		found:   make(map[ID]idAnswer),
+		targets: make(map[Target]targetAnswer),
 	}
 }
 
@@ -137,23 +162,40 @@ func (s *Sequencer) fold(e Entry, now time.Time) error {
 	}
 	for i := range e.Block.Records {
 		r := &e.Block.Records[i]
-		if r.Kind != MessageRecord {
-			continue
+		place := PlaceOf(s.cfg.Base, e.Revision, i)
+		switch r.Kind {
+		case MessageRecord:
+			if err := s.foldMessage(r, e.Revision, place, now); err != nil {
+				return err
+			}
+		case ReadRecord:
+			key := ReadKey{r.Conversation, r.Sender.User}
+			s.reads[key] = head{max(s.reads[key].seq, r.Seq), e.Revision, now} // Postgres may have told of a later one
+		case RecallRecord:
+			s.ids.recall(r.ID())
+			s.recall.add(r.Recall.Place, e.Revision)
+		case GroupRecord:
+			s.groups.fold(r.Conversation, place, r.Change, e.Revision, now)
+		case RefusalRecord, RecallRefusalRecord: // nothing has changed
 		}
-		h, ok := s.heads[r.Conversation]
-		switch {
-		case ok && h.rev == 0 && r.Seq <= h.seq: // Postgres told of a head that this fold had yet to reach
-		case ok && r.Seq != h.seq+1:
-			return fmt.Errorf("revision %d: %s has seq %d after %d", e.Revision, r.Conversation, r.Seq, h.seq)
-		default:
-			s.heads[r.Conversation] = head{r.Seq, e.Revision, now}
-		}
-		id := r.ID()
-		s.ids.add(id, Stored{Seq: r.Seq, Place: PlaceOf(s.cfg.Base, e.Revision, i), Digest: r.Digest}, e.Revision, now)
-		s.filter.Add(id.Prefix())
 	}
 	s.tail = Mark{e.Revision, e.Block.Hash}
 	s.passed(e.Block.Checkpoint)
+	return nil
+}
+
+func (s *Sequencer) foldMessage(r *Record, rev Revision, place Place, now time.Time) error {
+	h, ok := s.heads[r.Conversation]
+	switch {
+	case ok && h.rev == 0 && r.Seq <= h.seq: // Postgres told of a head that this fold had yet to reach
+	case ok && r.Seq != h.seq+1:
+		return fmt.Errorf("revision %d: %s has seq %d after %d", rev, r.Conversation, r.Seq, h.seq)
+	default:
+		s.heads[r.Conversation] = head{r.Seq, rev, now}
+	}
+	id := r.ID()
+	s.ids.add(id, Stored{Seq: r.Seq, Place: place, Digest: r.Digest}, rev, now)
+	s.filter.Add(id.Prefix())
 	return nil
 }
 
@@ -182,7 +224,9 @@ func (s *Sequencer) covered(pos Position) bool {
 
 func (s *Sequencer) finish(p *pending) {
 	p.done = true
-	delete(s.found, p.id)
+	if p.q.Kind == AskMessage {
+		delete(s.found, p.id)
+	}
 }
 
 func (s *Sequencer) slide() {
@@ -225,11 +269,10 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	if q == nil || s.covered(pos) {
 		return
 	}
-	peer, ok := q.Conversation.Peer(q.Sender.User)
+	p, ok := newPending(q, pos)
 	if !ok {
 		return // an edge sends no such thing
 	}
-	p := &pending{q: q, pos: pos, id: q.ID(), peer: peer}
 	s.window = append(s.window, p)
 	s.waiting = append(s.waiting, p)
 	if s.block != nil && !s.know.failing {
@@ -237,24 +280,74 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	}
 }
 
+func newPending(q *Request, pos Position) (*pending, bool) {
+	p := &pending{q: q, pos: pos}
+	ok := q.Conversation.Kind == Group && q.Conversation.B == ""
+	if q.Conversation.Kind == Pair {
+		p.peer, ok = q.Conversation.Peer(q.Sender.User)
+	}
+	switch q.Kind {
+	case AskMessage:
+		p.id = q.ID()
+	case AskRead, AskRecall:
+	case AskChange:
+		ok = ok && q.Conversation.Kind == Group && q.Change != nil
+	default:
+		return nil, false
+	}
+	return p, ok
+}
+
 // Needs returns what is to be looked up in Postgres now; false if nothing is. Each question ends in [Sequencer.Learn] or
 // [Sequencer.LookUpFailed].
-func (s *Sequencer) Needs() (Needs, bool) { return s.ask.take() }
+func (s *Sequencer) Needs() (Needs, bool) {
+	n, ok := s.ask.take()
+	n.Partition = s.cfg.Partition
+	return n, ok
+}
 
 // Learn takes the answer to a question that was asked at a time.
 func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	s.know.failing, s.ask.off = false, false
 	s.ask.answered(asked)
 	s.know.learn(asked, found, now)
-	for _, c := range asked.Heads {
-		// A block may have come since, which knows better; and what it knew may have been forgotten again if the answer took long.
-		if _, ok := s.heads[c]; !ok && now.Sub(at) < minIDWindow {
-			s.heads[c] = head{found.Heads[c], 0, now}
-		}
+	if now.Sub(at) < minIDWindow {
+		s.learnFold(asked, found, now)
 	}
 	for _, id := range asked.IDs {
 		stored, exists := found.IDs[id]
 		s.found[id] = idAnswer{stored, exists, at}
+	}
+	for _, t := range asked.Targets {
+		message, exists := found.Targets[t]
+		s.targets[t] = targetAnswer{message: message, exists: exists, asked: at}
+	}
+}
+
+// learnFold takes in what Postgres has folded. A block may have come since, which knows better; and what it knew may have been forgotten
+// again if the answer took long: such an answer does not count.
+func (s *Sequencer) learnFold(asked Needs, found Facts, now time.Time) {
+	for _, c := range asked.Heads {
+		if _, ok := s.heads[c]; !ok {
+			s.heads[c] = head{found.Heads[c], 0, now}
+		}
+	}
+	for _, k := range asked.Reads {
+		if _, ok := s.reads[k]; !ok {
+			s.reads[k] = head{found.Reads[k], 0, now}
+		}
+	}
+	for _, c := range asked.Groups {
+		s.groups.learn(c, found.Groups[c], now)
+	}
+}
+
+// Unanswered says that Postgres has answered, but that nobody could tell of these messages: whoever recalls one of them is refused with
+// [Unavailable]. They were left out of the question that Learn is told of.
+func (s *Sequencer) Unanswered(targets []Target, at time.Time) {
+	s.ask.answered(Needs{Targets: targets})
+	for _, t := range targets {
+		s.targets[t] = targetAnswer{unknown: true, asked: at}
 	}
 }
 
@@ -285,12 +378,25 @@ func (s *Sequencer) Persisted(mark Revision, now time.Time) {
 	s.mark = max(s.mark, mark)
 	s.ids.forget(s.mark, now.Add(-s.cfg.IDWindow), now.Add(-minIDWindow), s.cfg.IDLimit)
 	maps.DeleteFunc(s.found, func(_ ID, a idAnswer) bool { return now.Sub(a.asked) >= minIDWindow })
-	if len(s.heads) <= s.cfg.HeadLimit {
+	maps.DeleteFunc(s.targets, func(_ Target, a targetAnswer) bool { return now.Sub(a.asked) >= minIDWindow })
+	forgetHeads(s.heads, s.cfg.HeadLimit, s.mark, now)
+	forgetHeads(s.reads, s.cfg.ReadLimit, s.mark, now)
+
+	// An answer that was asked for before the mark was known may lack what is up to it. It counts for minIDWindow.
+	if now.Sub(s.since) >= minIDWindow {
+		s.settled, s.settling, s.since = s.settling, s.mark, now
+	}
+	s.recall.forget(s.settled)
+	s.groups.forget(s.mark, s.settled, s.cfg.Base, now.Add(-minIDWindow), s.cfg.RosterLimit)
+}
+
+func forgetHeads[K comparable](heads map[K]head, limit int, mark Revision, now time.Time) {
+	if len(heads) <= limit {
 		return
 	}
-	for c, h := range s.heads {
-		if h.rev <= s.mark && now.Sub(h.at) > minIDWindow {
-			delete(s.heads, c)
+	for k, h := range heads {
+		if h.rev <= mark && now.Sub(h.at) > minIDWindow {
+			delete(heads, k)
 		}
 	}
 }

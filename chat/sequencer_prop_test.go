@@ -3,7 +3,6 @@ package chat_test
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -18,10 +17,13 @@ import (
 type world struct {
 	now     time.Time
 	ingress []*chat.Request // position = index + 1
-	sent    map[chat.ID]int // how often each message was asked for
+	sent    map[chat.ID]int // how often each message, or each recall, was asked for
 
 	log  []entry
 	late []entry // updates that nobody waits for any longer, and that may still arrive
+
+	decided map[string]*naive        // what Postgres has decided of each group …
+	outbox  map[string][]chat.Change // … change by change
 
 	mark      int // how many entries Postgres has
 	down      bool
@@ -45,13 +47,18 @@ type owner struct {
 
 const life = 7
 
-var propUsers = []chat.UserID{"a", "b", "c", "ghost"}
+var (
+	propUsers  = []chat.UserID{"a", "b", "c", "ghost"}
+	propGroups = []string{"g", "g", "h"}
+)
 
 func newWorld() *world {
 	return &world{
 		now:       time.UnixMilli(1_700_000_000_000),
 		sent:      make(map[chat.ID]int),
 		forbidden: make(map[chat.UserID]bool),
+		decided:   map[string]*naive{"g": {}, "h": {}},
+		outbox:    make(map[string][]chat.Change),
 	}
 }
 
@@ -76,7 +83,9 @@ func (w *world) update(e entry) (chat.Revision, bool) {
 
 // takeOver makes a new owner, as a worker does: Postgres's mark, then the log after it.
 func (w *world) takeOver() (*owner, error) {
-	o := &owner{s: chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, IDLimit: 4, HeadLimit: 2, BlockRecords: 3})}
+	o := &owner{s: chat.NewSequencer(chat.SequencerConfig{
+		Life: life, IDWindow: 2 * time.Second, IDLimit: 4, HeadLimit: 2, ReadLimit: 2, RosterLimit: 1, BlockRecords: 4, RecallWindow: 5 * time.Second,
+	})}
 	var hash chat.Hash
 	for i := max(0, w.mark-1); i < len(w.log); i++ {
 		var k *chat.Block
@@ -116,31 +125,6 @@ func (w *world) reload(o *owner) error {
 		}
 	}
 	return nil
-}
-
-func (w *world) lookUp(n chat.Needs) chat.Facts {
-	f := chat.Facts{
-		Apps:  map[chat.AppID]chat.App{1: {ID: 1}},
-		Users: make(map[chat.UserKey]chat.User),
-		Heads: make(map[chat.Conversation]chat.Seq),
-		IDs:   make(map[chat.ID]chat.Stored),
-	}
-	for _, u := range propUsers[:3] {
-		f.Users[chat.UserKey{App: 1, User: u}] = chat.User{Forbidden: w.forbidden[u]}
-	}
-	for i, e := range w.log[:w.mark] {
-		k, _ := chat.DecodeBlock(e.data)
-		for j := range k.Records {
-			if r := &k.Records[j]; r.Kind == chat.MessageRecord {
-				f.Heads[r.Conversation] = r.Seq
-				f.IDs[r.ID()] = chat.Stored{Seq: r.Seq, Place: chat.PlaceOf(0, revision(i), j), Digest: r.Digest}
-			}
-		}
-	}
-	wanted := maps.Clone(f.IDs)
-	maps.DeleteFunc(wanted, func(id chat.ID, _ chat.Stored) bool { return !slices.Contains(n.IDs, id) })
-	f.IDs = wanted
-	return f
 }
 
 // outcome is what becomes of an update, and what its owner hears of it.
@@ -190,42 +174,6 @@ func (w *world) answer(o *owner) {
 	o.asked = nil
 }
 
-// check holds the whole log against what was promised.
-func (w *world) check() error {
-	heads := make(map[chat.Conversation]chat.Seq)
-	newest := make(map[chat.Conversation]int64)
-	messages := make(map[chat.ID]int)
-	answers := make(map[chat.ID]int)
-	var hash chat.Hash
-	for i, e := range w.log {
-		k, err := chat.DecodeBlockAfter(e.data, hash)
-		if err != nil {
-			return fmt.Errorf("entry %d: %w", i, err)
-		}
-		hash = k.Hash
-		for j := range k.Records {
-			r := &k.Records[j]
-			if answers[r.ID()]++; answers[r.ID()] > w.sent[r.ID()] {
-				return fmt.Errorf("%s was asked for %d times and judged %d times", r.MessageID, w.sent[r.ID()], answers[r.ID()])
-			}
-			if r.Kind != chat.MessageRecord {
-				continue
-			}
-			if messages[r.ID()]++; messages[r.ID()] > 1 {
-				return fmt.Errorf("%s was placed twice", r.MessageID)
-			}
-			if heads[r.Conversation]++; r.Seq != heads[r.Conversation] {
-				return fmt.Errorf("%s has seq %d, want %d", r.Conversation, r.Seq, heads[r.Conversation])
-			}
-			if r.MessageTime <= newest[r.Conversation] {
-				return fmt.Errorf("%s: request %d was placed after request %d", r.Conversation, r.MessageTime, newest[r.Conversation])
-			}
-			newest[r.Conversation] = r.MessageTime
-		}
-	}
-	return nil
-}
-
 // settle lets one healthy owner finish, and checks that every request was answered.
 func (w *world) settle() error {
 	w.down = false
@@ -233,12 +181,20 @@ func (w *world) settle() error {
 	if err != nil {
 		return err
 	}
+	for g, changes := range w.outbox {
+		for i := range changes {
+			w.relay(g, i)
+		}
+	}
 	repeats := make(map[chat.ID]bool)
 	for range len(w.ingress) + 2 {
 		w.readIngress(o, len(w.ingress))
 		for {
 			st := o.s.Step(w.now)
 			for i := range st.Repeats {
+				if err := w.rightRepeat(&st.Repeats[i]); err != nil {
+					return err
+				}
 				repeats[chat.IDOf(st.Repeats[i].Conversation, st.Repeats[i].From.User, st.Repeats[i].MessageID)] = true
 			}
 			if st.Block == nil {
@@ -263,13 +219,16 @@ func (w *world) settle() error {
 	for _, e := range w.log {
 		k, _ := chat.DecodeBlock(e.data)
 		for i := range k.Records {
-			judged[k.Records[i].ID()] = true
+			judged[asked(&k.Records[i])] = true
 		}
 	}
 	for id := range w.sent {
 		if !judged[id] && !repeats[id] {
 			return fmt.Errorf("nobody answered %s", id)
 		}
+	}
+	if err := w.relayed(); err != nil {
+		return err
 	}
 	return w.check()
 }
@@ -295,14 +254,39 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 			"": func(*rapid.T) { fatal(w.check()) },
 			"send": func(t *rapid.T) {
 				for range rapid.IntRange(1, 4).Draw(t, "n") {
-					w.send(
-						rapid.SampledFrom(propUsers).Draw(t, "from"), rapid.SampledFrom(propUsers).Draw(t, "to"),
-						fmt.Sprint("m", rapid.IntRange(0, 8).Draw(t, "id")), rapid.SampledFrom([]string{"x", "x", "y"}).Draw(t, "body"),
-						rapid.Bool().Draw(t, "first"))
+					w.send(t)
 				}
 			},
+			"decide": func(t *rapid.T) {
+				g := rapid.SampledFrom(propGroups).Draw(t, "group")
+				if c := w.decided[g].next(t, propUsers[:3], w.now.UnixMilli()); !w.decided[g].destroyed {
+					w.decide(g, c)
+				}
+			},
+			"relay": func(t *rapid.T) {
+				g := rapid.SampledFrom(propGroups).Draw(t, "group")
+				if n := len(w.outbox[g]); n > 0 {
+					for i := rapid.IntRange(0, n-1).Draw(t, "from"); i < n; i++ {
+						w.relay(g, i)
+					}
+				}
+			},
+			"mark read": func(t *rapid.T) {
+				for range rapid.IntRange(1, 3).Draw(t, "n") {
+					w.request(chat.AskRead, t).Seq = chat.Seq(rapid.IntRange(-1, 6).Draw(t, "seq"))
+				}
+			},
+			"recall": func(t *rapid.T) { w.recall(t) },
 			"step": func(t *rapid.T) {
 				fatal(w.step(pick(t), rapid.SampledFrom(outcomes).Draw(t, "outcome")))
+			},
+			"work": func(t *rapid.T) { // what an owner does when nothing goes wrong
+				o := pick(t)
+				w.readIngress(o, rapid.IntRange(1, 8).Draw(t, "n"))
+				for range 3 {
+					fatal(w.step(o, "ok"))
+					w.answer(o)
+				}
 			},
 			"read":   func(t *rapid.T) { w.readIngress(pick(t), rapid.IntRange(1, 5).Draw(t, "n")) },
 			"answer": func(t *rapid.T) { w.answer(pick(t)) },
@@ -340,20 +324,4 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 		})
 		fatal(w.settle())
 	})
-}
-
-// send puts a request into the ingress. Only a first attempt says that it is one.
-func (w *world) send(from, to chat.UserID, id, body string, first bool) {
-	q := &chat.Request{
-		Kind:         chat.AskMessage,
-		Conversation: chat.PairOf(1, from, to),
-		Sender:       chat.Device{App: 1, User: from, Client: chat.Web, IMEI: "x"},
-		MessageID:    id,
-		Body:         body,
-		MessageTime:  int64(len(w.ingress) + 1),
-		Deadline:     w.now.Add(time.Hour),
-	}
-	q.First = first && w.sent[q.ID()] == 0
-	w.ingress = append(w.ingress, q)
-	w.sent[q.ID()]++
 }

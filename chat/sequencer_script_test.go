@@ -21,6 +21,7 @@ type script struct {
 	asked    []chat.Needs
 	facts    chat.Facts
 	log      []chat.Entry
+	rosters  int
 }
 
 func TestSequencerScripts(t *testing.T) {
@@ -34,6 +35,9 @@ func TestSequencerScripts(t *testing.T) {
 			Relations: make(map[chat.RelationKey]chat.Relation),
 			Heads:     make(map[chat.Conversation]chat.Seq),
 			IDs:       make(map[chat.ID]chat.Stored),
+			Groups:    make(map[chat.Conversation]chat.GroupState),
+			Reads:     make(map[chat.ReadKey]chat.Seq),
+			Targets:   make(map[chat.Target]chat.Targeted),
 		}
 		for _, app := range []chat.AppID{1, 2} {
 			for _, u := range []chat.UserID{"alice", "bob", "carol"} {
@@ -48,7 +52,7 @@ func TestSequencerScripts(t *testing.T) {
 }
 
 func (x *script) begin() {
-	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second})
+	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters})
 }
 
 func (x *script) run(t *testing.T, d *datadriven.TestData) string {
@@ -59,8 +63,18 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 			x.send(t, strings.Fields(line))
 		}
 		return ""
+	case "change", "read", "recall":
+		for line := range strings.Lines(d.Input) {
+			x.ask(t, d.Cmd, strings.Fields(line))
+		}
+		return ""
+	case "group", "position", "message", "stored", "nobody-can-tell":
+		x.postgres(t, d)
+		return ""
 	case "step":
 		return x.step()
+	case "settle":
+		return x.settle(t)
 	case "answer":
 		return x.answer()
 	case "postgres-fails":
@@ -83,6 +97,9 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.friend(t, d)
 	case "persisted":
 		x.s.Persisted(x.revision, x.now)
+		return ""
+	case "limits":
+		x.limits(t, d)
 		return ""
 	case "vouch":
 		x.s.Vouch()
@@ -117,7 +134,7 @@ func (x *script) send(t *testing.T, f []string) {
 	x.position++
 	x.s.Offer(x.position, &chat.Request{
 		Kind:         chat.AskMessage,
-		Conversation: chat.PairOf(app, chat.UserID(from), chat.UserID(f[1])),
+		Conversation: between(app, from, f[1]),
 		Sender:       chat.Device{App: app, User: chat.UserID(from)},
 		MessageID:    f[2], Body: f[3], First: len(f) > 4 && f[4] == "first",
 		Deadline: x.now.Add(10 * time.Second),
@@ -129,30 +146,56 @@ func (x *script) step() string {
 	st := x.s.Step(x.now)
 	if n, ok := x.s.Needs(); ok {
 		x.asked = append(x.asked, n)
-		fmt.Fprintf(&b, "asks apps=%v users=%v relations=%v heads=%v ids=%d\n", n.Apps, n.Users, n.Relations, n.Heads, len(n.IDs))
+		fmt.Fprintf(&b, "asks apps=%v users=%v relations=%v heads=%v ids=%d", n.Apps, n.Users, n.Relations, n.Heads, len(n.IDs))
+		if len(n.Groups)+len(n.Reads)+len(n.Targets) > 0 {
+			fmt.Fprintf(&b, " groups=%v reads=%v targets=%v", n.Groups, n.Reads, n.Targets)
+		}
+		b.WriteString("\n")
 	}
 	for _, r := range st.Repeats {
-		fmt.Fprintf(&b, "again %s %s#%d at %d\n", r.MessageID, r.Conversation, r.Seq, r.Place)
+		fmt.Fprintf(&b, "again %s %s#%d at %d", r.MessageID, r.Conversation, r.Seq, r.Place)
+		if r.Recalled {
+			fmt.Fprintf(&b, ", recalled, %q", r.Body)
+		}
+		b.WriteString("\n")
 	}
 	if st.Expired > 0 {
 		fmt.Fprintf(&b, "expired %d\n", st.Expired)
+	}
+	if st.Passed > 0 {
+		fmt.Fprintf(&b, "passed over %d\n", st.Passed)
 	}
 	if st.Block != nil {
 		x.flight = st
 		cp := st.Block.Checkpoint
 		fmt.Fprintf(&b, "block after %d, handled to %d %v\n", st.Block.Prev, cp.Low, cp.Above)
 		for _, r := range st.Block.Records {
-			if r.Kind == chat.MessageRecord {
-				fmt.Fprintf(&b, "  %s#%d %s %s %q\n", r.Conversation, r.Seq, r.Sender.User, r.MessageID, r.Body)
-			} else {
-				fmt.Fprintf(&b, "  %s %s %s refused: %s\n", r.Conversation, r.Sender.User, r.MessageID, r.Code)
-			}
+			b.WriteString("  " + describe(&r) + "\n")
 		}
 	}
 	if b.Len() == 0 {
 		return "nothing\n"
 	}
 	return b.String()
+}
+
+// settle answers, commits and steps until nothing is left to do, and tells of everything but the questions.
+func (x *script) settle(t *testing.T) string {
+	t.Helper()
+	var b strings.Builder
+	for {
+		x.answer()
+		x.commit(t)
+		out := x.step()
+		if out == "nothing\n" {
+			return b.String()
+		}
+		for line := range strings.Lines(out) {
+			if !strings.HasPrefix(line, "asks ") {
+				b.WriteString(line)
+			}
+		}
+	}
 }
 
 func (x *script) answer() string {
@@ -208,4 +251,23 @@ func (x *script) friend(t *testing.T, d *datadriven.TestData) string {
 	key := chat.RelationKey{App: 2, From: chat.UserID(from), To: chat.UserID(to)}
 	x.facts.Relations[key] = chat.Relation{Deleted: d.HasArg("deleted"), Blocked: d.HasArg("blocked")}
 	return ""
+}
+
+func describe(r *chat.Record) string {
+	switch r.Kind {
+	case chat.MessageRecord:
+		return fmt.Sprintf("%s#%d %s %s %q", r.Conversation, r.Seq, r.Sender.User, r.MessageID, r.Body)
+	case chat.RefusalRecord:
+		return fmt.Sprintf("%s %s %s refused: %s", r.Conversation, r.Sender.User, r.MessageID, r.Code)
+	case chat.ReadRecord:
+		return fmt.Sprintf("%s %s on %s has read #%d to #%d, names %q", r.Conversation, r.Sender.User, r.Sender.IMEI, r.Read.From+1, r.Seq, r.Read.Named)
+	case chat.RecallRecord:
+		return fmt.Sprintf("%s %s %s recalls #%d at %d, %s %s",
+			r.Conversation, r.Sender.User, r.MessageID, r.Seq, r.Recall.Place, r.Recall.Sender, r.Recall.MessageID)
+	case chat.RecallRefusalRecord:
+		return fmt.Sprintf("%s %s %s may not recall #%d at %d: %s", r.Conversation, r.Sender.User, r.MessageID, r.Seq, r.Recall.Place, r.Code)
+	case chat.GroupRecord:
+		return fmt.Sprintf("%s version %d, %d: %v", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users)
+	}
+	return fmt.Sprintf("kind %d", r.Kind)
 }

@@ -11,6 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
+	Passed  int      // reads that move nothing, and changes that are in already or not next: passed over, and nobody is told
 	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
@@ -33,12 +34,12 @@ func (s *Sequencer) Step(now time.Time) Step {
 			break
 		}
 		if !b.take(p, now) {
-			b.held[p.q.Conversation] = true
 			rest = append(rest, p)
 		}
 	}
 	s.waiting = rest
 	s.slide()
+	b.flushReads(nil)
 	if len(b.records) > 0 {
 		s.inflight = b.taken
 		s.block = &Block{
@@ -113,15 +114,21 @@ type blockBuilder struct {
 	placed  map[Conversation]Seq  // the heads after this block
 	ids     map[ID]bool           // the identities in this block
 	held    map[Conversation]bool // a request before this one waits
+
+	// Most blocks have none of these; the maps are made when they are needed.
+	versions map[Conversation]int64 // of groups, after this block
+	recalled map[Place]bool         // the messages that are recalled in this block
+	readers  map[ReadKey]*Record    // reads to come at the end of the block, each reader's once
+	reads    []*Record              // … in their order
 }
 
 func (b *blockBuilder) full(p *pending) bool {
-	return len(b.records) >= b.s.cfg.BlockRecords || (b.bytes > 0 && b.bytes+p.bytes() > b.s.cfg.BlockBytes)
+	return len(b.records)+len(b.reads) >= b.s.cfg.BlockRecords || (b.bytes > 0 && b.bytes+p.bytes() > b.s.cfg.BlockBytes)
 }
 
 // take judges one request, and reports whether it need not wait any longer.
 func (b *blockBuilder) take(p *pending, now time.Time) bool {
-	if b.held[p.q.Conversation] || b.ids[p.id] {
+	if b.mustWait(p) {
 		return false
 	}
 	if now.After(p.q.Deadline) {
@@ -129,31 +136,76 @@ func (b *blockBuilder) take(p *pending, now time.Time) bool {
 		b.s.finish(p)
 		return true
 	}
-	v := b.s.judge(p, now)
+	v := b.judge(p, now)
+	if v.poison {
+		b.out.Poison++
+	}
 	switch v.kind {
 	case hold:
+		b.hold(p)
 		return false
+	case pass:
+		b.out.Passed++
+		b.s.finish(p)
 	case repeat:
 		b.out.Repeats = append(b.out.Repeats, repeatOf(p.q, v.stored))
 		b.s.finish(p)
 	case place:
-		b.place(p)
+		b.place(p, &v)
 	case refuse:
-		if v.poison {
-			b.out.Poison++
-		}
 		b.refuse(p, v.code)
 	}
 	return true
 }
 
-func (b *blockBuilder) place(p *pending) {
+// mustWait reports whether a request cannot be judged yet, whatever is known. The order of a conversation is kept; a read alone neither waits
+// for what is before it nor holds up what is behind. What follows a change of a group is judged by the roster after it, in the next block;
+// but for the next change.
+func (b *blockBuilder) mustWait(p *pending) bool {
 	c := p.q.Conversation
-	seq, ok := b.placed[c]
-	if !ok {
-		seq = b.s.heads[c].seq
+	if p.q.Kind == AskRead {
+		return b.versions[c] != 0
 	}
-	seq++
+	if b.held[c] {
+		return true
+	}
+	if p.q.Kind == AskMessage && b.ids[p.id] || p.q.Kind != AskChange && b.versions[c] != 0 {
+		b.hold(p)
+		return true
+	}
+	return false
+}
+
+func (b *blockBuilder) hold(p *pending) {
+	if p.q.Kind != AskRead {
+		b.held[p.q.Conversation] = true
+	}
+}
+
+// headOf returns a conversation's head after this block.
+func (b *blockBuilder) headOf(c Conversation) Seq {
+	if seq, ok := b.placed[c]; ok {
+		return seq
+	}
+	return b.s.heads[c].seq
+}
+
+func (b *blockBuilder) place(p *pending, v *verdict) {
+	switch p.q.Kind {
+	case AskMessage:
+		b.placeMessage(p)
+	case AskRead:
+		b.placeRead(p, v.read, v.seq)
+	case AskRecall:
+		b.placeRecall(p, v.target)
+	case AskChange:
+		b.placeChange(p)
+	}
+}
+
+func (b *blockBuilder) placeMessage(p *pending) {
+	c := p.q.Conversation
+	seq := b.headOf(c) + 1
 	b.placed[c] = seq
 	b.ids[p.id] = true
 	b.add(p, Record{
@@ -169,14 +221,77 @@ func (b *blockBuilder) place(p *pending) {
 	})
 }
 
-func (b *blockBuilder) refuse(p *pending, code Code) {
+// placeRead keeps a read for the end of the block, where it is above all that it covers. Another read of the same reader goes on with it.
+func (b *blockBuilder) placeRead(p *pending, from, seq Seq) {
+	key := ReadKey{p.q.Conversation, p.q.Sender.User}
+	r, ok := b.readers[key]
+	if !ok {
+		r = &Record{Kind: ReadRecord, Conversation: key.Conversation, Read: &Read{From: from}}
+		if b.readers == nil {
+			b.readers = make(map[ReadKey]*Record)
+		}
+		b.readers[key] = r
+		b.reads = append(b.reads, r)
+	}
+	r.Sender, r.Seq = p.q.Sender, seq
+	if p.q.Named != "" {
+		r.Read.Named = p.q.Named
+	}
+	b.taken = append(b.taken, p)
+	b.bytes += p.bytes()
+}
+
+// flushReads adds the reads to the block: those of one conversation, or all.
+func (b *blockBuilder) flushReads(only *Conversation) {
+	rest := b.reads[:0]
+	for _, r := range b.reads {
+		if only != nil && r.Conversation != *only {
+			rest = append(rest, r)
+		} else {
+			b.records = append(b.records, *r)
+		}
+	}
+	b.reads = rest
+}
+
+func (b *blockBuilder) placeRecall(p *pending, t *Targeted) {
+	if b.recalled == nil {
+		b.recalled = make(map[Place]bool)
+	}
+	b.recalled[t.Place] = true
 	b.add(p, Record{
+		Kind:         RecallRecord,
+		Conversation: p.q.Conversation,
+		Sender:       p.q.Sender,
+		MessageID:    p.q.MessageID,
+		Seq:          t.Seq,
+		Recall:       &Recall{Place: t.Place, Sender: t.Sender, MessageID: t.MessageID},
+	})
+}
+
+// placeChange puts the reads that were judged before the change in front of it.
+func (b *blockBuilder) placeChange(p *pending) {
+	if b.versions == nil {
+		b.versions = make(map[Conversation]int64)
+	}
+	c := p.q.Conversation
+	b.flushReads(&c)
+	b.versions[c] = p.q.Change.Version
+	b.add(p, Record{Kind: GroupRecord, Conversation: c, Sender: p.q.Sender, Change: p.q.Change})
+}
+
+func (b *blockBuilder) refuse(p *pending, code Code) {
+	r := Record{
 		Kind:         RefusalRecord,
 		Conversation: p.q.Conversation,
 		Sender:       p.q.Sender,
 		MessageID:    p.q.MessageID,
 		Code:         code,
-	})
+	}
+	if p.q.Kind == AskRecall {
+		r.Kind, r.Seq, r.Recall = RecallRefusalRecord, p.q.Seq, &Recall{Place: p.q.Place}
+	}
+	b.add(p, r)
 }
 
 func (b *blockBuilder) add(p *pending, r Record) {
@@ -187,13 +302,26 @@ func (b *blockBuilder) add(p *pending, r Record) {
 
 // bytes returns how much of a block the request takes at most.
 func (p *pending) bytes() int {
-	const fixed = 96 // kind, lengths, numbers, digest
+	const (
+		fixed  = 96   // kind, lengths, numbers, digest
+		target = 1024 // the identity of a message that is recalled
+	)
 	c, q := &p.q.Conversation, p.q
-	return fixed + len(c.A) + len(c.B) + len(q.Sender.User) + len(q.Sender.IMEI) + len(q.MessageID) + len(q.Body) + len(q.Extra)
+	n := fixed + len(c.A) + len(c.B) + len(q.Sender.User) + len(q.Sender.IMEI) + len(q.MessageID) + len(q.Body) + len(q.Extra) + len(q.Named)
+	if q.Kind == AskRecall {
+		n += target
+	}
+	if q.Change != nil {
+		for _, u := range q.Change.Users {
+			n += len(u) + 2
+		}
+	}
+	return n
 }
 
+// repeatOf tells of a stored message that was sent again: with what is to be pushed once more, unless it was recalled.
 func repeatOf(q *Request, s Stored) Signal {
-	return Signal{
+	r := Signal{
 		Kind:         Repeat,
 		Conversation: q.Conversation,
 		From:         q.Sender,
@@ -201,80 +329,10 @@ func repeatOf(q *Request, s Stored) Signal {
 		Seq:          s.Seq,
 		Place:        s.Place,
 		MessageTime:  q.MessageTime,
-		Body:         q.Body,
-		Extra:        q.Extra,
+		Recalled:     s.Recalled,
 	}
-}
-
-type verdictKind uint8
-
-const (
-	hold verdictKind = iota
-	repeat
-	place
-	refuse
-)
-
-type verdict struct {
-	kind   verdictKind
-	stored Stored
-	code   Code
-	poison bool
-}
-
-// judge says what becomes of a request. One whose judgement panics is refused, and harms nobody else.
-func (s *Sequencer) judge(p *pending, now time.Time) (v verdict) {
-	defer func() {
-		if recover() != nil {
-			v = verdict{kind: refuse, code: Internal, poison: true}
-		}
-	}()
-	if stored, ok := s.storedBefore(p); ok {
-		if stored.Digest != DigestOf(p.q.Body, p.q.Extra) {
-			return verdict{kind: refuse, code: MessageIDReused}
-		}
-		return verdict{kind: repeat, stored: stored}
+	if !s.Recalled {
+		r.Body, r.Extra = q.Body, q.Extra
 	}
-	if s.lacks(p, now) {
-		if s.know.failing {
-			return verdict{kind: refuse, code: Unavailable}
-		}
-		return verdict{kind: hold}
-	}
-	if code := s.know.judge(p.q, p.peer); code != OK {
-		return verdict{kind: refuse, code: code}
-	}
-	return verdict{kind: place}
-}
-
-func (s *Sequencer) storedBefore(p *pending) (Stored, bool) {
-	if stored, ok := s.ids.known[p.id]; ok {
-		return stored, true
-	}
-	a := s.found[p.id]
-	return a.stored, a.exists
-}
-
-// lacks reports whether something must be looked up before p can be judged, and asks for it.
-func (s *Sequencer) lacks(p *pending, now time.Time) bool {
-	lacks := s.know.missing(p.q, p.peer, &s.ask, now)
-	if _, ok := s.heads[p.q.Conversation]; !ok {
-		lacks = true
-		s.ask.head(p.q.Conversation)
-	}
-	if !s.isNew(p, now) {
-		lacks = true
-		s.ask.id(p.id)
-	}
-	return lacks
-}
-
-// isNew reports whether it is certain that p's message was never placed: Postgres has said so, or the filter denies it. Only while
-// Postgres does not answer is a client's word enough that this is its first attempt, and only if the filter has not seen the identity,
-// however much of the past it knows.
-func (s *Sequencer) isNew(p *pending, now time.Time) bool {
-	if a, ok := s.found[p.id]; ok && !a.exists && now.Sub(a.asked) < minIDWindow {
-		return true
-	}
-	return (s.vouch || s.know.failing && p.q.First) && !s.filter.Has(p.id.Prefix())
+	return r
 }

@@ -23,7 +23,7 @@ const (
 )
 
 func (s *session) ask(f *wire.Up, now time.Time) (step, error) {
-	switch f.Command { //nolint:exhaustive // the session's switch names those that come here
+	switch f.Command {
 	case wire.Send, wire.GroupSend:
 		return s.message(f, now)
 	case wire.Receive:

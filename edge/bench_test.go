@@ -185,7 +185,7 @@ func silent(b *testing.B, s *socketEdge, transport string, device int) {
 	b.Helper()
 	addr := s.Addrs().TCP
 	login := wire.AppendUp(nil, &wire.Up{
-		Command: wire.Login, Version: 1, App: app, IMEI: []byte(strconv.Itoa(device)), Body: []byte(`{"userId":"bob"}`),
+		Command: wire.Login, Version: 1, App: app, IMEI: []byte("web"), Body: []byte(`{"userId":"guest` + strconv.Itoa(device) + `"}`),
 	})
 	if transport == "ws" {
 		addr = s.Addrs().WS

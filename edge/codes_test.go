@@ -374,8 +374,7 @@ func TestLoginThatIsOvertaken(t *testing.T) {
 		te.streams.putRoute = func(_ context.Context, r chat.Route) error {
 			newer := r
 			newer.Edge, newer.Epoch = "edge-0", r.Epoch+1
-			te.streams.set(func(s *recorder) { s.elsewhere = []chat.Route{newer} })
-			te.RouteSeen(nil, &newer)
+			te.streams.change(newer, false)
 			<-written
 			return nil
 		}
@@ -396,10 +395,8 @@ func TestLoginThatComesLateDoesNotWin(t *testing.T) {
 		late.write(wire.Login, `{"userId":"alice"}`)
 		te.advance(time.Millisecond)
 		te.streams.set(func(s *recorder) {
-			s.elsewhere = []chat.Route{{
-				Device: chat.Device{App: app, User: "alice", Client: chat.IOS, IMEI: "phone"}, Edge: "edge-0",
-				Epoch: chat.Epoch(time.Now().UnixMilli()),
-			}}
+			d := chat.Device{App: app, User: "alice", Client: chat.IOS, IMEI: "phone"}
+			s.routes[userOf(d)] = []chat.Route{{Device: d, Edge: "edge-0", Epoch: chat.Epoch(time.Now().UnixMicro())}}
 		})
 		close(te.facts.held)
 		late.wantCode("the newer login is known", wire.LoginAck, chat.Replaced)

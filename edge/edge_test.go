@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -61,7 +62,7 @@ func (f *facts) User(_ context.Context, u chat.UserKey) (chat.User, error) {
 	switch {
 	case f.down != nil:
 		return chat.User{}, f.down
-	case !f.users[u.User]:
+	case !f.users[u.User] && !strings.HasPrefix(string(u.User), "guest"):
 		return chat.User{}, chat.Error{Code: chat.UserMissing}
 	}
 	return chat.User{}, nil
@@ -72,8 +73,7 @@ type recorder struct {
 	mu        sync.Mutex
 	requests  []*chat.Request
 	signals   []*chat.Signal
-	routes    map[chat.SessionID]chat.Route
-	elsewhere []chat.Route // on other edges
+	routes    map[chat.UserKey][]chat.Route // of this edge and of others
 	dead      map[chat.NodeID]bool
 	seen      func(was, is *chat.Route) // is told of what is written, as the watch does; nil: nobody is
 	submit    error
@@ -83,7 +83,7 @@ type recorder struct {
 }
 
 func newRecorder() *recorder {
-	return &recorder{routes: make(map[chat.SessionID]chat.Route), dead: make(map[chat.NodeID]bool)}
+	return &recorder{routes: make(map[chat.UserKey][]chat.Route), dead: make(map[chat.NodeID]bool)}
 }
 
 func (r *recorder) Submit(q *chat.Request, done func(error)) {
@@ -110,21 +110,29 @@ func (r *recorder) PutRoute(ctx context.Context, route chat.Route) error {
 			return err
 		}
 	}
-	r.change(route.Session, &route)
+	r.change(route, false)
 	return nil
 }
 
-// change changes a route of this edge (nil: it is gone) and tells of it.
-func (r *recorder) change(id chat.SessionID, is *chat.Route) {
+// change changes a route, be it of this edge or of another, and tells of it.
+func (r *recorder) change(route chat.Route, gone bool) {
 	r.mu.Lock()
-	var was *chat.Route
-	if o, ok := r.routes[id]; ok {
-		was = &o
+	user := userOf(route.Device)
+	var kept []chat.Route // a new slice: others hold the old one
+	var was, is *chat.Route
+	for _, o := range r.routes[user] {
+		if o.Edge == route.Edge && o.Session == route.Session {
+			was = &o
+		} else {
+			kept = append(kept, o)
+		}
 	}
-	if is != nil {
-		r.routes[id] = *is
-	} else {
-		delete(r.routes, id)
+	if !gone {
+		is = &route
+		kept = append(kept, route)
+	}
+	if r.routes[user] = kept; len(kept) == 0 {
+		delete(r.routes, user)
 	}
 	seen := r.seen
 	r.mu.Unlock()
@@ -134,25 +142,16 @@ func (r *recorder) change(id chat.SessionID, is *chat.Route) {
 }
 
 func (r *recorder) DropRoute(_ context.Context, route chat.Route) error {
-	r.change(route.Session, nil)
+	r.change(route, true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	return r.dropRoute
 }
 
 func (r *recorder) RoutesOf(user chat.UserKey) []chat.Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var of []chat.Route
-	for _, route := range r.routes {
-		if userOf(route.Device) == user {
-			of = append(of, route)
-		}
-	}
-	for _, route := range r.elsewhere {
-		if userOf(route.Device) == user {
-			of = append(of, route)
-		}
-	}
-	return of
+	return r.routes[user]
 }
 
 func (r *recorder) Dead(edge chat.NodeID) bool {
@@ -186,10 +185,19 @@ func (r *recorder) takeSignals() []*chat.Signal {
 	return s
 }
 
+// routeCount returns how many routes of the edge there are.
 func (r *recorder) routeCount() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.routes)
+	n := 0
+	for _, routes := range r.routes {
+		for _, route := range routes {
+			if route.Edge == "edge-1" {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // testEdge is an edge that runs in a synctest bubble and is reached by pipes.

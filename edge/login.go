@@ -15,7 +15,10 @@ func (c *conn) enter(ctx context.Context, l *login) {
 	ctx, cancel := context.WithTimeout(ctx, c.edge.cfg.LoginTimeout)
 	defer cancel()
 	c.out.hold()
-	if err := c.admit(ctx, l); err != nil {
+	// Beside the reader, which waits: what a login needs is so deep that the reader's stack would stay large for as long as it lives.
+	admitted := make(chan error)
+	go func() { admitted <- c.admit(ctx, l) }() // ends before enter goes on
+	if err := <-admitted; err != nil {
 		c.turnAway(ctx, l, err)
 		c.leave() // here, for nobody else may while the route is being written
 		return
@@ -87,7 +90,7 @@ func (e *Edge) epoch(l *login) chat.Epoch {
 	for _, r := range e.streams.RoutesOf(user) {
 		newest = max(newest, r.Epoch)
 	}
-	return max(chat.Epoch(l.arrived.UnixMilli()), newest+1)
+	return max(chat.Epoch(l.arrived.UnixMicro()), newest+1)
 }
 
 // authenticate returns the policy for the login if its app and user exist and it has proved to be that user, as far as it must.

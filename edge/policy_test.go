@@ -305,3 +305,38 @@ func oneRemains(t *testing.T, edges []*realEdge, user chat.UserKey, guests []*gu
 		return nil
 	}
 }
+
+// TestStatusesCrossEdges watches a user from another edge than his.
+func TestStatusesCrossEdges(t *testing.T) {
+	nats := streamstest.Server(t)
+	cfg := Config{PresenceDelay: -1}
+	here := startReal(t, streamstest.Connect(t, nats, streams.Layout{}), cfg)
+	there := startReal(t, streamstest.Connect(t, nats, streams.Layout{}), cfg)
+	alice := here.visit(t, chat.Device{App: 4, User: "alice"})
+	alice.wants(t, "a login", wire.LoginAck, chat.OK)
+	alice.write(t, wire.Watch, `{"userIds":["bob"]}`)
+	wants := func(g *guest, why string, command wire.Command, payload string) {
+		t.Helper()
+		select {
+		case f := <-g.frames:
+			if f.Command != command || string(f.Body) != payload {
+				t.Fatalf("%s: got %v %s; want %v %s", why, f.Command, f.Body, command, payload)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%s: nothing came", why)
+		}
+	}
+	wants(alice, "the watch", wire.Watch, `{"code":200,"msg":"success","data":{"ttlMs":3600000,"users":[{"userId":"bob","status":2}]}}`)
+	pad, phone := here.visit(t, chat.Device{App: 4, User: "bob", IMEI: "pad"}), there.visit(t, chat.Device{App: 4, User: "bob", IMEI: "phone"})
+	pad.wants(t, "a login", wire.LoginAck, chat.OK)
+	phone.wants(t, "a login", wire.LoginAck, chat.OK)
+	wants(alice, "bob comes", wire.StatusNotify, `{"userId":"bob","status":1}`)
+	phone.write(t, wire.Status, `{"status":1,"customStatus":"é"}`)
+	wants(pad, "the other device", wire.StatusSync, `{"userId":"bob","status":1,"customStatus":"é","appId":4,"clientType":0,"imei":"phone"}`)
+	wants(alice, "bob's status", wire.StatusNotify, `{"userId":"bob","status":1,"customStatus":"é"}`)
+	pad.write(t, wire.Status, `{"status":4}`)
+	wants(phone, "the other device", wire.StatusSync, `{"userId":"bob","status":4,"appId":4,"clientType":0,"imei":"pad"}`)
+	wants(alice, "the last word counts", wire.StatusNotify, `{"userId":"bob","status":4}`)
+	_, _ = pad.conn.Close(), phone.conn.Close()
+	wants(alice, "bob goes", wire.StatusNotify, `{"userId":"bob","status":2}`)
+}

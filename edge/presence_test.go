@@ -12,27 +12,6 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
-// elsewhere puts a route of another edge into the streams, or takes it out, and tells the edge.
-func (te *testEdge) elsewhere(r chat.Route, there bool) {
-	te.t.Helper()
-	te.streams.set(func(s *recorder) {
-		kept := s.elsewhere[:0]
-		for _, o := range s.elsewhere {
-			if o.Edge != r.Edge || o.Session != r.Session {
-				kept = append(kept, o)
-			}
-		}
-		if s.elsewhere = kept; there {
-			s.elsewhere = append(kept, r)
-		}
-	})
-	if there {
-		te.RouteSeen(nil, &r)
-	} else {
-		te.RouteSeen(&r, nil)
-	}
-}
-
 func TestThoseWhoWatchAreTold(t *testing.T) {
 	converse(t, Config{Auth: AuthOptional}, func(te *testEdge) {
 		delay := te.cfg.PresenceDelay + sweepInterval
@@ -124,22 +103,22 @@ func TestSessionsOfADeadEdgeAreGone(t *testing.T) {
 	converse(t, Config{Auth: AuthOptional}, func(te *testEdge) {
 		delay := te.cfg.PresenceDelay + 2*sweepInterval
 		route := chat.Route{Device: chat.Device{App: app, User: "bob", Client: chat.Mac, IMEI: "m"}, Edge: "edge-2", Session: 1, Epoch: 1}
-		te.elsewhere(route, true)
+		te.streams.change(route, false)
 		alice := te.login(3, "alice")
 		alice.write(wire.Watch, `{"userIds":["bob"]}`)
 		alice.want("the watch", wire.Watch, `{"code":200,"msg":"success","data":{"ttlMs":3600000,"users":[{"userId":"bob","status":1}]}}`)
 		te.streams.set(func(r *recorder) { r.dead["edge-2"] = true })
 		te.advance(delay)
 		alice.want("the edge is dead", wire.StatusNotify, `{"userId":"bob","status":2}`)
-		te.elsewhere(route, false) // somebody cleans up
+		te.streams.change(route, true) // somebody cleans up
 		te.advance(delay)
 		alice.wantIdle("what was dead is gone")
 		route.Edge = "edge-3"
-		te.elsewhere(route, true)
+		te.streams.change(route, false)
 		te.advance(delay)
 		alice.want("he comes back elsewhere", wire.StatusNotify, `{"userId":"bob","status":1}`)
 		// The routes are lost, and read anew: nobody tells what went.
-		te.streams.set(func(r *recorder) { r.elsewhere = nil })
+		te.streams.set(func(r *recorder) { delete(r.routes, userOf(route.Device)) })
 		te.RoutesRead()
 		te.advance(delay)
 		alice.want("the routes were read anew", wire.StatusNotify, `{"userId":"bob","status":2}`)

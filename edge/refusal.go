@@ -21,7 +21,7 @@ type refusal struct {
 func (r *refusal) step(protocol int32) step {
 	st := step{refused: r.err.Code}
 	code, reason := r.err.Code, r.err.Reason
-	switch r.command { //nolint:exhaustive // those that have an answer
+	switch r.command {
 	case wire.Send:
 		st.answer = local(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: code, Reason: reason, MessageID: r.messageID}))
 	case wire.GroupSend:
@@ -52,7 +52,7 @@ func (r *refusal) step(protocol int32) step {
 func refusalOf(q *chat.Request, err chat.Error) *refusal {
 	r := &refusal{err: err, messageID: q.MessageID}
 	group := q.Conversation.Kind == chat.Group
-	switch q.Kind { //nolint:exhaustive // those that edges make
+	switch q.Kind {
 	case chat.AskRead:
 		r.command = wire.Read
 		if group {

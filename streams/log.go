@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/chat/planted"
 )
 
 // RawEntry is an entry of the log as it lies there.
@@ -24,7 +25,9 @@ type RawEntry struct {
 // [ErrNotSent], which say that the block is not in the log, and [ErrUnknown].
 func (c *Conn) Append(p chat.Partition, data []byte, prev chat.Revision, done func(chat.Revision, error)) {
 	m := &nats.Msg{Subject: logSubject(p), Data: data, Header: nats.Header{}}
-	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
+	if !planted.Is("revision") {
+		m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(prev), 10))
+	}
 	c.pub.publish(m, func(seq uint64, err error) { done(chat.Revision(seq), err) })
 }
 

@@ -414,6 +414,7 @@ type patron struct {
 	vector map[chat.Partition]chat.Revision
 	pushes []chat.Push
 	routes []chat.Route
+	asked  func() // is called before the routes are told, under the lock; may be nil
 }
 
 func (p *patron) Deliver(x *chat.Push) {
@@ -446,7 +447,45 @@ func (p *patron) RoutesRead() {}
 func (p *patron) Routes() []chat.Route {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.routes
+	if p.asked != nil {
+		p.asked()
+	}
+	return slices.Clone(p.routes)
+}
+
+// TestRoutesThatChangeWhileTheyAreWritten begins a station whose sessions go and say something of themselves just then.
+func TestRoutesThatChangeWhileTheyAreWritten(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	routes, err := c.WatchRoutes(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	node, a := streams.NewNode(), chat.Device{App: 1, User: "a"}
+	e := &patron{routes: []chat.Route{{Device: a, Edge: node, Session: 1}, {Device: a, Edge: node, Session: 2}}}
+	n := 0
+	e.asked = func() {
+		if n++; n == 2 { // the first time they are about to be written
+			e.routes = []chat.Route{{Device: a, Edge: node, Session: 2, Status: 3, Custom: "new"}}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	station := c.NewStation(node, nil)
+	ended := make(chan error, 1)
+	go func() { ended <- station.Serve(ctx, e) }()
+	eventually(t, "the routes are those of the sessions", func() error {
+		of := routes.Of(chat.UserKey{App: 1, User: "a"})
+		if !station.Announced() || len(of) != 1 || of[0] != e.routes[0] {
+			return fmt.Errorf("announced: %t; the routes are %+v", station.Announced(), of)
+		}
+		return nil
+	})
+	if got := station.RoutesOf(chat.UserKey{App: 1, User: "a"}); station.Dead(node) || len(got) != 1 {
+		t.Errorf("the station takes itself for dead: %t; it knows the routes %+v", station.Dead(node), got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
 }
 
 // TestAnEdgeIsDeadWhenTheOthersSaySo removes an edge's key, as the broker does when it expires.

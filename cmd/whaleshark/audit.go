@@ -25,8 +25,8 @@ type auditVerifyCmd struct {
 }
 
 func (auditVerifyCmd) Help() string {
-	return `Walks the whole log: each block follows the one before it by its hash, bodies fit their digests, numbers in conversations have no gap, and
-the rows in Postgres are those of the log. It may be run at any time. If something is not so, it names partition, revision,
+	return `Walks the whole log: each block follows the one before it by its hash, bodies fit their digests, numbers in conversations have no gap, reads
+move forward, who speaks in a group is in it, and the rows in Postgres are those of the log. It may be run at any time. If something is not so, it names partition, revision,
 conversation and place of the first fault, and exits with 1.
 
 Examples:
@@ -50,8 +50,9 @@ func (c auditVerifyCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "all is as it must be: %d blocks, %d messages in %d conversations, %d refusals; %d rows compared, %d put aside; %s\n",
-		r.Blocks, r.Messages, r.Conversations, r.Refusals, r.Rows, r.Rejected, r.Took.Round(time.Millisecond))
+	_, err = fmt.Fprintf(out, "all is as it must be: %d blocks, %d messages in %d conversations, %d refusals, %d reads, %d recalls, "+
+		"%d changes of groups; %d rows and %d stays compared, %d put aside; %s\n",
+		r.Blocks, r.Messages, r.Conversations, r.Refusals, r.Reads, r.Recalls, r.Changes, r.Rows, r.Stays, r.Rejected, r.Took.Round(time.Millisecond))
 	return err
 }
 
@@ -72,8 +73,8 @@ type auditReplayCmd struct {
 }
 
 func (auditReplayCmd) Help() string {
-	return `Prints the messages and the refusals of a conversation, or of all conversations of a user, in the order of the log. It asks nothing but
-the log, and needs no Postgres.
+	return `Prints what happened in a conversation, or in all conversations of a user while he was in them, in the order of the log: messages,
+reads, recalls, changes of groups, and what was refused. It asks nothing but the log, and needs no Postgres.
 
 Examples:
 

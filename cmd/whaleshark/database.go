@@ -101,6 +101,9 @@ type appSetCmd struct {
 	Key         []string   `required:"" help:"A key that signs userSigns; give two while clients change from one to the other."`
 	CheckFriend bool       `help:"A message needs a friendship both ways."`
 	CheckBlack  bool       `help:"And nobody may have blocked the other; counts only with --check-friend."`
+
+	LoginPolicy          string `enum:"default,single,double,triple,multi" default:"default" help:"Which devices of a user may be logged in at once: ${enum}."`
+	HistoryBeforeJoining bool   `help:"New members of a group see what was said before."`
 	dataFlags
 	databaseFlags
 }
@@ -111,16 +114,26 @@ func (appSetCmd) Help() string {
 Examples:
 
     whaleshark app set 10001 --key bantanger
-    whaleshark app set 10002 --key new --key old --check-friend --check-black`
+    whaleshark app set 10002 --key new --key old --check-friend --check-black
+    whaleshark app set 10003 --key k --login-policy single --history-before-joining`
 }
 
 func (c appSetCmd) Run(ctx context.Context) error {
+	app := chat.App{
+		ID: c.ID, Keys: c.Key, CheckFriend: c.CheckFriend, CheckBlack: c.CheckBlack, HistoryBeforeJoining: c.HistoryBeforeJoining,
+	}
+	if c.LoginPolicy != app.LoginPolicy.String() {
+		var err error
+		if app.LoginPolicy, err = chat.ParseLoginPolicy(c.LoginPolicy); err != nil {
+			return err
+		}
+	}
 	s, err := openStore(ctx, c.databaseFlags, c.dataFlags)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	return s.SetApp(ctx, chat.App{ID: c.ID, Keys: c.Key, CheckFriend: c.CheckFriend, CheckBlack: c.CheckBlack})
+	return s.SetApp(ctx, app)
 }
 
 type signCmd struct {

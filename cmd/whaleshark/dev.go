@@ -32,6 +32,7 @@ type devCmd struct {
 	limitFlags
 	layoutFlags
 	sequenceFlags
+	fanoutFlags
 }
 
 func (devCmd) Help() string {
@@ -138,9 +139,11 @@ func (d *dev) serve(told context.Context) error {
 	var watchers, workers sync.WaitGroup
 	watchers.Go(func() { fail(d.watch(ctx)) })
 	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
-	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, d.cfg.sequenceFlags) })
+	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, d.cfg.sequenceFlags, d.cfg.fanoutFlags) })
 
-	err := d.process.serveClients(ctx, d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth)), d.announce)
+	cfg := d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth))
+	cfg.History = d.process.history(d.cfg.PullLimit)
+	err := d.process.serveClients(ctx, cfg, d.announce)
 	if err == nil && told.Err() == nil {
 		err = context.Cause(ctx)
 	}

@@ -36,6 +36,7 @@ type limitFlags struct {
 	Burst            int           `default:"2000" help:"How many of them at once."`
 	QueueFrames      int           `default:"1024" help:"How many frames may wait for a client."`
 	QueueBytes       int           `default:"1048576" help:"How many bytes may wait for a client."`
+	PullLimit        int           `default:"1000" help:"How many messages a client may be behind and still pull them all; others begin at so many before the newest."`
 	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login."`
 	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take at a login."`
 }
@@ -119,9 +120,16 @@ func (c edgeCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := p.connect(ctx, at, c.layout(), database); err != nil {
 		return err
 	}
-	return p.serveClients(ctx, c.config(c.clientFlags, authOf(c.Auth)), func(a edge.Addrs) {
+	cfg := c.config(c.clientFlags, authOf(c.Auth))
+	cfg.History = p.history(c.PullLimit)
+	return p.serveClients(ctx, cfg, func(a edge.Addrs) {
 		log.InfoContext(ctx, "edge started", "tcp", a.TCP, "ws", a.WS, "admin", p.admin.Addr(), "auth", c.Auth)
 	})
+}
+
+// history answers what was said, from the database and the log.
+func (p *process) history(pullLimit int) edge.History {
+	return history.New(history.Config{PullLimit: pullLimit}, p.streams, p.store)
 }
 
 // serveClients runs an edge until ctx ends. If the others have declared it dead, as they do when the process or the machine was stopped for
@@ -146,7 +154,6 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, started fun
 func (p *process) serveClientsOnce(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) (edge.Addrs, error) {
 	addrs := map[string]string{"admin": p.admin.Addr()}
 	station := p.streams.NewStation(cfg.Node, addrs)
-	cfg.History = history.New(history.Config{}, p.streams, p.store)
 	e := edge.New(cfg, station, p.store)
 	if err := e.Listen(ctx); err != nil {
 		return edge.Addrs{}, takenBy(err, listenFlag(err, cfg))

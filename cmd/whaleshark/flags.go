@@ -86,6 +86,13 @@ type sequenceFlags struct {
 	IDWindow       time.Duration `name:"id-window" default:"5m" help:"How long message ids are remembered at least; older ones are looked up."`
 	FactTTL        time.Duration `name:"fact-ttl" default:"10s" help:"How long users, relations and apps are believed before they are looked up again."`
 	LookUpPatience time.Duration `default:"1s" help:"How long a look-up in Postgres may take."`
+	RecallWindow   time.Duration `default:"2m" help:"How long its sender may recall a message."`
+}
+
+// fanoutFlags tune the fan-out.
+type fanoutFlags struct {
+	BroadcastLimit int `default:"500" help:"In groups with more members read receipts and member events go to those concerned alone."`
+	NotifyLimit    int `default:"10000" help:"In groups with more members messages become word that there is something new, which is to be pulled."`
 }
 
 // appFlags name a tenant.

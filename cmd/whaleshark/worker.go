@@ -22,6 +22,7 @@ type workerCmd struct {
 	adminFlags
 	layoutFlags
 	sequenceFlags
+	fanoutFlags
 }
 
 func (workerCmd) Help() string {
@@ -49,31 +50,33 @@ func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
 	p.running(ctx)
 	node := streams.NewNode()
 	log.InfoContext(ctx, "worker started", "roles", c.Roles, "node", node, "admin", p.admin.Addr())
-	p.work(ctx, node, c.Roles, c.sequenceFlags)
+	p.work(ctx, node, c.Roles, c.sequenceFlags, c.fanoutFlags)
 	return nil
 }
 
 // work runs roles until ctx ends.
-func (p *process) work(ctx context.Context, node chat.NodeID, roles []streams.Role, f sequenceFlags) {
+func (p *process) work(ctx context.Context, node chat.NodeID, roles []streams.Role, s sequenceFlags, f fanoutFlags) {
 	var wg sync.WaitGroup
 	for _, role := range slices.Compact(slices.Sorted(slices.Values(roles))) {
-		wg.Go(func() { p.workAs(ctx, node, role, f) })
+		wg.Go(func() { p.workAs(ctx, node, role, s, f) })
 	}
 	wg.Wait()
 }
 
-func (p *process) workAs(ctx context.Context, node chat.NodeID, role streams.Role, f sequenceFlags) {
+func (p *process) workAs(ctx context.Context, node chat.NodeID, role streams.Role, s sequenceFlags, f fanoutFlags) {
 	log := p.log.With("role", role, "node", node)
 	addrs := map[string]string{"admin": p.admin.Addr()}
 	switch role {
 	case streams.RoleSequence:
 		sequence.Run(ctx, sequence.Config{
 			Node: node, Addrs: addrs, Conn: p.streams, Database: p.store, Log: log, Metrics: sequence.NewMetrics(p.metrics),
-			IDWindow: f.IDWindow, FactTTL: f.FactTTL, LookUpPatience: f.LookUpPatience,
+			IDWindow: s.IDWindow, FactTTL: s.FactTTL, LookUpPatience: s.LookUpPatience, RecallWindow: s.RecallWindow,
+			Outbox: p.store,
 		})
 	case streams.RoleFanout:
 		fanout.Run(ctx, fanout.Config{
 			Node: node, Addrs: addrs, Conn: p.streams, Database: p.store, Log: log, Metrics: fanout.NewMetrics(p.metrics),
+			BroadcastLimit: f.BroadcastLimit, NotifyLimit: f.NotifyLimit,
 		})
 	case streams.RolePersist:
 		persist.Run(ctx, persist.Config{

@@ -9,7 +9,7 @@ ON CONFLICT DO NOTHING;
 -- ChangeStays changes stays that have not ended: a role or a mute that is NULL stays as it is.
 -- name: ChangeStays :exec
 UPDATE membership AS m
-SET left_place = NULLIF(s.left_place, 0), place = s.place, changed = GREATEST(m.changed, s.place),
+SET left_place = NULLIF(s.left_place, 0), place = GREATEST(m.place, s.place), changed = GREATEST(m.changed, s.place),
     role = CASE WHEN s.sets_role THEN s.role ELSE m.role END,
     muted_until = CASE WHEN s.mutes THEN s.muted_until ELSE m.muted_until END
 FROM (
@@ -20,14 +20,11 @@ FROM (
 ) AS s
 WHERE m.conversation_id = s.conversation_id AND m.user_id = s.user_id AND m.left_place IS NULL AND m.joined < s.first_place;
 
--- DemoteOwners makes those ordinary who owned a group when it was given to somebody else at a place.
+-- DemoteOwners makes the owners ordinary of groups that are given to somebody else at a place.
 -- name: DemoteOwners :exec
-UPDATE membership AS m SET role = 0, place = GREATEST(m.place, d.place), changed = GREATEST(m.changed, d.place)
-FROM (
-    SELECT unnest(@conversation_ids::bigint[]) AS conversation_id, unnest(@places::bigint[]) AS place, unnest(@owners::text[]) AS owner
-) AS d
-WHERE m.conversation_id = d.conversation_id AND m.role = 2 AND m.user_id <> d.owner
-    AND m.joined < d.place AND (m.left_place IS NULL OR m.left_place > d.place);
+UPDATE membership AS m SET role = 0, place = d.place, changed = GREATEST(m.changed, d.place)
+FROM (SELECT unnest(@conversation_ids::bigint[]) AS conversation_id, unnest(@places::bigint[]) AS place) AS d
+WHERE m.conversation_id = d.conversation_id AND m.role = 2 AND m.left_place IS NULL AND m.joined < d.place;
 
 -- name: WidenMemberships :exec
 UPDATE membership SET wide = true WHERE conversation_id = ANY (@conversation_ids::bigint[]) AND left_place IS NULL AND NOT wide;

@@ -29,4 +29,16 @@ const (
 	MoveMark           = db.MoveMark
 	Messages           = db.Messages
 	KnownIDs           = db.KnownIDs
+	GroupsByToken      = db.GroupsByToken
+	ReadsByKey         = db.ReadsByKey
+	TargetsByKey       = db.TargetsByKey
+	SendersByRange     = db.SendersByRange
+	RecallMessages     = db.RecallMessages
+	ChangeStays        = db.ChangeStays
+	TouchMembers       = db.TouchMembers
+	TouchReaders       = db.TouchReaders
+	DemoteOwners       = db.DemoteOwners
+	ForgetOutgoing     = db.ForgetOutgoing
+	Outgoing           = db.Outgoing
+	MembersByID        = db.MembersByID
 )

@@ -48,7 +48,7 @@ func queueReads(batch *pgx.Batch, keys []chat.ReadKey, found map[chat.ReadKey]ch
 	}
 	numbers, tokens, users := make([]int32, len(keys)), make([]string, len(keys)), make([]string, len(keys))
 	for i, k := range keys {
-		numbers[i], tokens[i], users[i] = int32(i), k.Conversation.String(), string(k.User) //nolint:gosec // a look-up's size
+		numbers[i], tokens[i], users[i] = int32(i), k.Conversation.String(), string(k.User)
 	}
 	var row db.ReadsByKeyRow
 	queue(batch, db.ReadsByKey, []any{numbers, tokens, users}, []any{&row.Number, &row.Seq}, func() error {
@@ -65,7 +65,7 @@ func queueTargets(batch *pgx.Batch, targets []chat.Target, found map[chat.Target
 	n := len(targets)
 	numbers, tokens, seqs, places := make([]int32, n), make([]string, n), make([]int64, n), make([]int64, n)
 	for i, t := range targets {
-		numbers[i], tokens[i] = int32(i), t.Conversation.String() //nolint:gosec // a look-up's size
+		numbers[i], tokens[i] = int32(i), t.Conversation.String()
 		seqs[i], places[i] = int64(t.Seq), int64(t.Place)
 	}
 	var row db.TargetsByKeyRow
@@ -109,7 +109,7 @@ func queueSenders(batch *pgx.Batch, ranges []chat.SeqRange, found map[chat.SeqRa
 	n := len(ranges)
 	numbers, tokens, after, to := make([]int32, n), make([]string, n), make([]int64, n), make([]int64, n)
 	for i, r := range ranges {
-		numbers[i], tokens[i], after[i], to[i] = int32(i), r.Conversation.String(), int64(r.After), int64(r.To) //nolint:gosec // as above
+		numbers[i], tokens[i], after[i], to[i] = int32(i), r.Conversation.String(), int64(r.After), int64(r.To)
 	}
 	var row db.SendersByRangeRow
 	queue(batch, db.SendersByRange, []any{numbers, tokens, after, to}, []any{&row.Number, &row.Sender}, func() error {

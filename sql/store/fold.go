@@ -127,7 +127,6 @@ type groupFold struct {
 	mutes, muted bool
 	destroyed    bool
 	transfer     chat.Place // of the first one: whoever was the owner before these changes is ordinary from there on
-	owner        chat.UserID
 
 	stays   []*stayRow // that begin in these changes
 	changed []*stayRow // that began before them
@@ -219,11 +218,8 @@ func (g *groupFold) demote(p *placed) {
 	if g.transfer == 0 {
 		g.transfer = p.place
 	}
-	for _, u := range p.record.Change.Users {
-		g.owner = u
-	}
 	for u, s := range g.present {
-		if s.left == 0 && s.setsRole && s.role == chat.Owner && u != g.owner {
+		if s.left == 0 && s.setsRole && s.role == chat.Owner && !slices.Contains(p.record.Change.Users, u) {
 			s.role, s.newest = chat.Ordinary, p
 		}
 	}

@@ -136,3 +136,19 @@ func run(tb testing.TB, url string, statements ...string) {
 		}
 	}
 }
+
+// texts returns the one column of text that a query finds.
+func texts(tb testing.TB, url, sql string) []string {
+	tb.Helper()
+	conn, err := pgx.Connect(tb.Context(), url)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	rows, _ := conn.Query(tb.Context(), sql) // its error comes with the rows
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return lines
+}

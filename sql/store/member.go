@@ -30,14 +30,14 @@ func (b *batch) foldGroups(ctx context.Context, tx pgx.Tx) error {
 	if err := saveGroups(ctx, q, groups); err != nil {
 		return err
 	}
+	if err := demoteOwners(ctx, q, groups); err != nil { // before they are changed: it looks for those of before
+		return err
+	}
 	blame := func(s *stayRow, cause error) { b.reject(s.newest, cause) }
 	if err := put(ctx, tx, changed, changeStays, blame); err != nil {
 		return err
 	}
 	if err := put(ctx, tx, stays, addStays, blame); err != nil {
-		return err
-	}
-	if err := demoteOwners(ctx, q, groups); err != nil {
 		return err
 	}
 	return b.widen(ctx, q, groups)
@@ -98,16 +98,15 @@ func changeStays(ctx context.Context, q *db.Queries, stays []*stayRow) error {
 
 func demoteOwners(ctx context.Context, q *db.Queries, groups []*groupFold) error {
 	var ids, places []int64
-	var owners []string
 	for _, g := range groups {
 		if g.transfer != 0 {
-			ids, places, owners = append(ids, g.conversation.id), append(places, int64(g.transfer)), append(owners, string(g.owner))
+			ids, places = append(ids, g.conversation.id), append(places, int64(g.transfer))
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
-	return q.DemoteOwners(ctx, ids, places, owners)
+	return q.DemoteOwners(ctx, ids, places)
 }
 
 // widen makes those groups wide that have too many members now. Once wide, a group stays so.

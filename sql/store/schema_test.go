@@ -7,8 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/migrations"
 	"github.com/whaleshark-im/whaleshark/sql/store"
 	"github.com/whaleshark-im/whaleshark/sql/storetest"
 )
@@ -46,5 +52,37 @@ func TestNewerSchemaIsReady(t *testing.T) {
 	run(t, url, fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)`, store.Version+1))
 	if err := storetest.Open(t, url).Ready(t.Context()); err != nil {
 		t.Errorf("ready with a schema that a newer binary has migrated: %v", err)
+	}
+}
+
+// TestPairsOfBeforeKnowTheirUsers migrates a database that has conversations from the time when a token was all they had.
+func TestPairsOfBeforeKnowTheirUsers(t *testing.T) {
+	url := storetest.EmptyURL(t)
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn := stdlib.OpenDB(*config)
+	defer conn.Close()
+	provider, err := goose.NewProvider(goose.DialectPostgres, conn, migrations.FS, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provider.UpTo(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	strange := chat.PairOf(app, "a=b/c.", "\u00fc\u4e2d \U0001f433")
+	for i, c := range []chat.Conversation{chat.PairOf(app, "alice", "bob"), strange} {
+		run(t, url, fmt.Sprintf(`INSERT INTO conversation (app_id, token, head, last_place) VALUES (%d, '%s', 1, %d)`, c.App, c, 1000+i))
+	}
+	if _, err := provider.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"(0,alice,bob,1000)", fmt.Sprintf(`(0,%s,"%s",1001)`, strange.A, strange.B)}
+	if diff := cmp.Diff(want, texts(t, url, `SELECT row(kind, a, b, changed)::text FROM conversation ORDER BY last_place`)); diff != "" {
+		t.Errorf("conversations (-want +got):\n%s", diff)
+	}
+	if _, err := provider.DownTo(t.Context(), 1); err != nil {
+		t.Errorf("and back: %v", err)
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,8 @@ const (
 	DemoApp = chat.AppID(10001)
 	demoKey = "bantanger"
 
+	demoManager = chat.UserID("10001") // of the original's group
+
 	anyoneMayBefriend = 1
 	asksFirst         = 2
 )
@@ -24,6 +27,13 @@ var (
 	demoUsers = []string{
 		"10001", "10002", "10003", "10004", "10005", "10006", "10007", "10008", "bantanger", "admin",
 		"lld", "a", "b", "alice", "bob",
+	}
+	demoGroups = []NewGroup{
+		{
+			App: DemoApp, ID: "27a35ff2f9be4cc9a8d3db1ad3322804", Owner: "bantanger", Name: "bantanger's group",
+			Members: []chat.UserID{demoManager, "10002"},
+		},
+		{App: DemoApp, ID: "team", Owner: "alice", Name: "team", Members: []chat.UserID{"lld", "a", "b", "bob"}},
 	}
 	demoCircles = [][]string{
 		{"10001", "10002", "bantanger"},
@@ -42,10 +52,31 @@ func (s *Store) Seed(ctx context.Context) error {
 			return err
 		}
 		from, to := friends(demoCircles)
-		return q.AddFriendships(ctx, int32(DemoApp), from, to)
+		if err := q.AddFriendships(ctx, int32(DemoApp), from, to); err != nil {
+			return err
+		}
+		return addDemoGroups(ctx, tx)
 	})
 	if err != nil {
 		return fmt.Errorf("seed: %w", err)
+	}
+	return nil
+}
+
+func addDemoGroups(ctx context.Context, tx pgx.Tx) error {
+	for i, g := range demoGroups {
+		err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
+			q := db.New(savepoint)
+			if err := createGroup(ctx, q, g); err != nil || i > 0 {
+				return err
+			}
+			return decide(ctx, q, chat.GroupOf(g.App, g.ID), g.Owner, []chat.UserID{demoManager}, func(_ *db.Queries, d *decision) error {
+				return d.setRole(demoManager, chat.Manager)
+			})
+		})
+		if err != nil && !errors.Is(err, chat.Error{Code: chat.GroupExists}) {
+			return err
+		}
 	}
 	return nil
 }
@@ -105,4 +136,43 @@ func (s *Store) seedPairs(ctx context.Context, app chat.AppID, first, last int64
 		}
 		return q.AddNumberedFriendships(ctx, int32(app), first, last)
 	})
+}
+
+// seedMembers is how many members join between two reports of progress.
+const seedMembers = 2_000
+
+// SeedGroup adds the users u1 to u<n> and a group of theirs to an app, whose owner is one of them or joins them. Who is missing in a
+// group that is there joins it. Progress is told, where it is not nil, after each step.
+func (s *Store) SeedGroup(
+	ctx context.Context, app chat.AppID, group string, owner chat.UserID, n int, progress func(done, total int),
+) error {
+	if _, err := s.App(ctx, app); err != nil {
+		return err
+	}
+	if err := s.queries.AddNumberedUsers(ctx, int32(app), 1, int64(n)); err != nil {
+		return fmt.Errorf("seed users u1 to u%d: %w", n, err)
+	}
+	if err := s.queries.AddUsers(ctx, db.AddUsersParams{
+		AppID: int32(app), UserIds: []string{string(owner)}, UserTypes: []int16{plainUser}, FriendAllowTypes: []int16{anyoneMayBefriend},
+	}); err != nil {
+		return fmt.Errorf("seed user %s: %w", owner, err)
+	}
+	_, err := s.CreateGroup(ctx, NewGroup{App: app, ID: group, Owner: owner, Name: group, MaxMembers: max(n+1, DefaultMaxMembers)})
+	if err != nil && !errors.Is(err, chat.Error{Code: chat.GroupExists}) {
+		return err
+	}
+	for first := 1; first <= n; first += seedMembers {
+		last := min(first+seedMembers-1, n)
+		users := make([]chat.UserID, 0, seedMembers)
+		for u := first; u <= last; u++ {
+			users = append(users, chat.UserID(fmt.Sprint("u", u)))
+		}
+		if _, err := s.AddMembers(ctx, chat.GroupOf(app, group), "", users); err != nil {
+			return err
+		}
+		if progress != nil {
+			progress(last, n)
+		}
+	}
+	return nil
 }

@@ -62,6 +62,56 @@ func TestSeedTwiceKeepsWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestSeedAddsGroups(t *testing.T) {
+	s := storetest.New(t)
+	for range 2 {
+		if err := s.Seed(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	team, original := chat.GroupOf(store.DemoApp, "team"), chat.GroupOf(store.DemoApp, "27a35ff2f9be4cc9a8d3db1ad3322804")
+	want := []chat.Outgoing{
+		{ID: 1, Conversation: original, By: "bantanger", Change: chat.Change{Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{"bantanger"}}},
+		{ID: 2, Conversation: original, By: "bantanger", Change: chat.Change{Kind: chat.MembersJoined, Version: 2, Users: []chat.UserID{"10001", "10002"}}},
+		{
+			ID: 3, Conversation: original, By: "bantanger",
+			Change: chat.Change{Kind: chat.RoleSet, Version: 3, Users: []chat.UserID{"10001"}, Role: chat.Manager},
+		},
+		{ID: 4, Conversation: team, By: "alice", Change: chat.Change{Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{"alice"}}},
+		{ID: 5, Conversation: team, By: "alice", Change: chat.Change{Kind: chat.MembersJoined, Version: 2, Users: []chat.UserID{"lld", "a", "b", "bob"}}},
+	}
+	got, err := s.Outgoing(t.Context(), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("outbox (-want +got):\n%s", diff)
+	}
+}
+
+func TestSeedGroupAddsWhoIsMissing(t *testing.T) {
+	url := storetest.URL(t)
+	s := storetest.Open(t, url)
+	if err := s.Seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var told []int
+	for _, n := range []int{3, 2_150} {
+		if err := s.SeedGroup(t.Context(), store.DemoApp, "crowd", "alice", n, func(done, _ int) { told = append(told, done) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]int{3, 2_000, 2_150}, told); diff != "" {
+		t.Errorf("progress (-want +got):\n%s", diff)
+	}
+	if n := count(t, url, `SELECT count(*) FROM group_member WHERE group_id = 'crowd'`); n != 2_151 {
+		t.Errorf("%d members; want 2151", n)
+	}
+	if n := count(t, url, `SELECT version FROM chat_group WHERE group_id = 'crowd'`); n != 1+1+20+2 {
+		t.Errorf("version %d; want 24: created, 1 joining of 3, 20 of 100 each but the first three, 2 of 150", n)
+	}
+}
+
 func TestSeedPairsBefriendsNeighbors(t *testing.T) {
 	url := storetest.URL(t)
 	s := storetest.Open(t, url)

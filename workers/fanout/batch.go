@@ -8,28 +8,75 @@ import (
 // directory tells which devices of a user are connected, and where.
 type directory func(user chat.UserKey) []chat.Route
 
-// batch works out who gets what, a push for each edge. It is pure: routes come in through the directory.
-type batch struct {
-	routes   directory
-	revision chat.Revision // of the block at hand; 0: signals
-	pushes   map[chat.NodeID]*chat.Push
-
-	partition chat.Partition
+// limits say above how many members a group is served by less.
+type limits struct {
+	broadcast int // read receipts and member events go to those concerned alone, typing to nobody
+	notify    int // messages become word that there is something new
 }
 
-func (o *owner) newBatch() *batch {
+// item is a record at its place. Revision is that of its block, or 0 if the edges were told that they are served up to there before
+// the record could be handed out.
+type item struct {
+	record   *chat.Record
+	place    chat.Place
+	revision chat.Revision
+}
+
+// batch works out who gets what, a push for each edge. It is pure: routes come in through the directory.
+type batch struct {
+	routes    directory
+	limits    limits
+	partition chat.Partition
+	revision  chat.Revision // of the block at hand; 0: signals, and what could not be handed out in its turn
+	pushes    map[chat.NodeID]*chat.Push
+
+	recalled  map[chat.Place]bool                // messages of the batch that are recalled later in it
+	audiences map[chat.Conversation][]chat.Route // of the groups at hand, until they change
+
+	// What is said once, at the end of the batch.
+	news  map[chat.Conversation]*groupNews
+	debts map[debt]position
+
+	unknown  []unknownSenders // reads whose senders must be looked up
+	degraded map[string]int   // what was not said to everybody, by reason
+}
+
+func newBatch(p chat.Partition, routes directory, l limits) *batch {
 	return &batch{
-		routes: func(u chat.UserKey) []chat.Route {
-			return newest(o.routes.Of(u), o.members.Dead)
-		},
+		routes: routes, limits: l, partition: p,
 		pushes:    make(map[chat.NodeID]*chat.Push),
-		partition: o.partition,
+		audiences: make(map[chat.Conversation][]chat.Route),
+		news:      make(map[chat.Conversation]*groupNews),
+		debts:     make(map[debt]position),
+		degraded:  make(map[string]int),
 	}
 }
 
-// newest returns the routes that count: of edges that live, and of each device the newest alone. An older session of a device is on its
-// way out.
-func newest(routes []chat.Route, dead func(chat.NodeID) bool) []chat.Route {
+// lookAhead finds the messages that are recalled before the batch ends: their bodies are not pushed any more.
+func (b *batch) lookAhead(items []item) {
+	for i := range items {
+		if r := items[i].record; r.Kind == chat.RecallRecord {
+			if b.recalled == nil {
+				b.recalled = make(map[chat.Place]bool)
+			}
+			b.recalled[r.Recall.Place] = true
+		}
+	}
+}
+
+// finish says what is said once a batch. It belongs to the last revision of the batch: an edge that has the batch has it.
+func (b *batch) finish(last chat.Revision) {
+	b.revision = last
+	b.sayNews()
+	b.sayReceipts()
+}
+
+// live returns the routes that count: of edges that live, and of each device the newest alone. An older session of a device is on its
+// way out. What it returns must not be changed.
+func live(routes []chat.Route, dead func(chat.NodeID) bool) []chat.Route {
+	if len(routes) == 1 && !dead(routes[0].Edge) {
+		return routes
+	}
 	var live []chat.Route
 next:
 	for _, r := range routes {
@@ -59,11 +106,13 @@ func (b *batch) push(edge chat.NodeID) *chat.Push {
 	return p
 }
 
-// deliver adds one frame for all the routes: one delivery an edge, however many sessions it has.
+// deliver adds one frame for all the routes: one delivery an edge, however many sessions it has, also if the same payload is delivered to
+// more routes next.
 func (b *batch) deliver(c wire.Command, payload []byte, routes ...chat.Route) {
-	for i, r := range routes {
+	for i := range routes {
+		r := &routes[i]
 		p := b.push(r.Edge)
-		if n := len(p.Deliveries); i > 0 && n > 0 && sameFrame(&p.Deliveries[n-1], payload) {
+		if n := len(p.Deliveries); n > 0 && sameFrame(&p.Deliveries[n-1], c, payload) {
 			p.Deliveries[n-1].Sessions = append(p.Deliveries[n-1].Sessions, r.Session)
 			continue
 		}
@@ -74,8 +123,17 @@ func (b *batch) deliver(c wire.Command, payload []byte, routes ...chat.Route) {
 }
 
 // sameFrame reports whether a delivery is of this very payload.
-func sameFrame(d *chat.Delivery, payload []byte) bool {
-	return len(d.Payload) == len(payload) && (len(payload) == 0 || &d.Payload[0] == &payload[0])
+func sameFrame(d *chat.Delivery, c wire.Command, payload []byte) bool {
+	return d.Command == int32(c) && len(d.Payload) == len(payload) && len(payload) > 0 && &d.Payload[0] == &payload[0]
+}
+
+// deliverButTo is deliver, without the routes of one device.
+func (b *batch) deliverButTo(d chat.Device, c wire.Command, payload []byte, routes []chat.Route) {
+	for i := range routes {
+		if routes[i].Device != d {
+			b.deliver(c, payload, routes[i:i+1]...)
+		}
+	}
 }
 
 func (b *batch) devices(app chat.AppID, user chat.UserID) []chat.Route {
@@ -94,115 +152,8 @@ func split(routes []chat.Route, d chat.Device) (own, others []chat.Route) {
 	return own, others
 }
 
-// message answers the sending device and hands the message to the sender's other devices and to all of the receiver's. When none of the
-// receiver's is connected, the server says so in its place.
-func (b *batch) message(r *chat.Record, place chat.Place) {
-	peer, _ := r.Conversation.Peer(r.Sender.User)
-	own, others := split(b.devices(r.Sender.App, r.Sender.User), r.Sender)
-	b.deliver(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: chat.OK, MessageID: r.MessageID, Seq: r.Seq}), own...)
-	placed := wire.AppendPlaced(nil, &wire.Placed{
-		Message: wire.Message{MessageID: r.MessageID, To: peer, Body: r.Body, Extra: r.Extra, MessageTime: r.MessageTime},
-		From:    r.Sender, Place: place, Seq: r.Seq,
-	})
-	receivers := others
-	if peer != r.Sender.User {
-		receivers = b.devices(r.Sender.App, peer)
-		b.deliver(wire.Send, placed, append(others[:len(others):len(others)], receivers...)...)
-	} else {
-		b.deliver(wire.Send, placed, others...)
-	}
-	if len(receivers) == 0 {
-		b.nobody(own, r.Sender, peer, r.Seq, place, r.MessageID)
-	}
-}
-
-// nobody tells the sending device that no device of the receiver is connected: the message waits for the receiver's sync.
-func (b *batch) nobody(own []chat.Route, sender chat.Device, peer chat.UserID, seq chat.Seq, place chat.Place, id string) {
-	b.deliver(wire.Receive, wire.AppendArrived(nil, &wire.Arrived{
-		Receipt:    wire.Receipt{To: sender.User, Seq: seq, Place: place, MessageID: id},
-		From:       chat.Device{App: sender.App, User: peer},
-		ServerSend: true,
-	}), own...)
-}
-
-func (b *batch) refusal(r *chat.Record) {
+// asking returns the routes of the device that a record answers.
+func (b *batch) asking(r *chat.Record) []chat.Route {
 	own, _ := split(b.devices(r.Sender.App, r.Sender.User), r.Sender)
-	b.deliver(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: r.Code, MessageID: r.MessageID}), own...)
-}
-
-// receipt relays a receiver's receipt to all devices of the sender.
-func (b *batch) receipt(s *chat.Signal) {
-	sender, _ := s.Conversation.Peer(s.From.User)
-	b.deliver(wire.Receive, arrived(s.From, sender, s), b.devices(s.From.App, sender)...)
-}
-
-func arrived(receiver chat.Device, sender chat.UserID, s *chat.Signal) []byte {
-	return wire.AppendArrived(nil, &wire.Arrived{
-		Receipt: wire.Receipt{To: sender, Seq: s.Seq, Place: s.Place, MessageID: s.MessageID},
-		From:    receiver,
-	})
-}
-
-// repeat answers a message that is stored and was sent again: with its first ack, and with what is known of its arrival. If a receiver's
-// device has it, that receipt again; if none is connected, that; otherwise the same message once more, which clients drop by its
-// seq and acknowledge.
-func (b *batch) repeat(s *chat.Signal, receiver *chat.Device) {
-	peer, _ := s.Conversation.Peer(s.From.User)
-	own, others := split(b.devices(s.From.App, s.From.User), s.From)
-	b.deliver(wire.SendAck, wire.AppendAck(nil, &wire.Ack{Code: chat.OK, MessageID: s.MessageID, Seq: s.Seq}), own...)
-	receivers := others
-	if peer != s.From.User {
-		receivers = b.devices(s.From.App, peer)
-	}
-	switch {
-	case receiver != nil:
-		b.deliver(wire.Receive, arrived(*receiver, s.From.User, s), own...)
-	case len(receivers) == 0:
-		b.nobody(own, s.From, peer, s.Seq, s.Place, s.MessageID)
-	default:
-		b.deliver(wire.Send, wire.AppendPlaced(nil, &wire.Placed{
-			Message: wire.Message{MessageID: s.MessageID, To: peer, Body: s.Body, Extra: s.Extra, MessageTime: s.MessageTime},
-			From:    s.From, Place: s.Place, Seq: s.Seq,
-		}), receivers...)
-	}
-}
-
-// receipts remembers which of the newest messages a receiver's device has. Forgetting one costs no more than a push that a client drops.
-type receipts struct {
-	seen map[messageAt]chat.Device
-	ring []messageAt
-	next int
-}
-
-// messageAt names a message by what the server knows of a receipt: its conversation and seq. A place is the client's word alone.
-type messageAt struct {
-	conversation chat.Conversation
-	seq          chat.Seq
-}
-
-const receiptLimit = 1 << 14
-
-func newReceipts() *receipts {
-	return &receipts{seen: make(map[messageAt]chat.Device), ring: make([]messageAt, receiptLimit)}
-}
-
-// add remembers the receipt of a member of the conversation.
-func (r *receipts) add(s *chat.Signal) {
-	m := messageAt{s.Conversation, s.Seq}
-	if _, known := r.seen[m]; !known {
-		delete(r.seen, r.ring[r.next])
-		r.ring[r.next] = m
-		r.next = (r.next + 1) % receiptLimit
-	}
-	r.seen[m] = s.From
-}
-
-// of returns a device of the receiver that has the message which was sent again; nil if none is known.
-func (r *receipts) of(repeat *chat.Signal) *chat.Device {
-	d, ok := r.seen[messageAt{repeat.Conversation, repeat.Seq}]
-	receiver, _ := repeat.Conversation.Peer(repeat.From.User)
-	if !ok || d.User != receiver || d == repeat.From {
-		return nil
-	}
-	return &d
+	return own
 }

@@ -21,20 +21,25 @@ func device(user chat.UserID, imei string) chat.Device {
 	return chat.Device{App: 1, User: user, Client: chat.Web, IMEI: imei}
 }
 
+// pushed runs a batch that begins at revision 7 and ends with revision 8.
+func pushed(routes []chat.Route, f func(*batch)) *batch {
+	b := newBatch(0, func(u chat.UserKey) []chat.Route {
+		mine := slices.DeleteFunc(slices.Clone(routes), func(r chat.Route) bool { return r.Device.User != u.User || r.Device.App != u.App })
+		return live(mine, func(e chat.NodeID) bool { return e == "dead" })
+	}, limits{broadcast: 5, notify: 7})
+	b.revision = 7
+	f(b)
+	b.finish(8)
+	return b
+}
+
 // deliveries tells what a batch hands out, a line a delivery: edge, command, sessions, and the words of the payload that are asked for.
 func deliveries(routes []chat.Route, f func(*batch)) []string {
-	b := &batch{
-		routes: func(u chat.UserKey) []chat.Route {
-			mine := slices.DeleteFunc(slices.Clone(routes), func(r chat.Route) bool { return r.Device.User != u.User || r.Device.App != u.App })
-			return newest(mine, func(e chat.NodeID) bool { return e == "dead" })
-		},
-		revision: 7,
-		pushes:   make(map[chat.NodeID]*chat.Push),
-	}
-	f(b)
+	b := pushed(routes, f)
 	var lines []string
 	for _, edge := range slices.Sorted(maps.Keys(b.pushes)) {
 		for _, d := range b.pushes[edge].Deliveries {
+			slices.Sort(d.Sessions) // a group's members are in no order
 			lines = append(lines, strings.TrimSpace(fmt.Sprint(edge, " ", wire.Command(d.Command), " to ", d.Sessions, " ", told(d.Payload))))
 		}
 	}
@@ -52,10 +57,23 @@ func told(payload []byte) string {
 	return ""
 }
 
-func TestWhoGetsAMessage(t *testing.T) {
+func readOf(by, of chat.UserID) *chat.Record {
+	return &chat.Record{
+		Kind: chat.ReadRecord, Conversation: chat.PairOf(1, by, of), Sender: device(by, "1"), Seq: 3, Read: &chat.Read{From: 1, Named: of},
+	}
+}
+
+func recallOf(to chat.UserID, place chat.Place) *chat.Record {
+	return &chat.Record{
+		Kind: chat.RecallRecord, Conversation: chat.PairOf(1, "alice", to), Sender: device("alice", "1"), MessageID: "r", Seq: 3,
+		Recall: &chat.Recall{Place: place, Sender: "alice", MessageID: "m"},
+	}
+}
+
+func TestWhoGetsWhatOfAPair(t *testing.T) {
 	message := func(from, to chat.UserID) func(*batch) {
 		return func(b *batch) {
-			b.message(&chat.Record{
+			b.pair(&chat.Record{
 				Kind: chat.MessageRecord, Conversation: chat.PairOf(1, from, to), Sender: device(from, "1"), MessageID: "m", Seq: 3, Body: "hi",
 			}, 9)
 		}
@@ -99,9 +117,40 @@ func TestWhoGetsAMessage(t *testing.T) {
 		},
 		"a refusal: the sending device alone": {
 			slices.Concat(alice, bob), func(b *batch) {
-				b.refusal(&chat.Record{Conversation: chat.PairOf(1, "alice", "bob"), Sender: device("alice", "1"), MessageID: "m", Code: chat.SenderMuted})
+				b.pair(&chat.Record{Kind: chat.RefusalRecord, Conversation: chat.PairOf(1, "alice", "bob"), Sender: device("alice", "1"), MessageID: "m", Code: chat.SenderMuted}, 9)
 			},
 			[]string{"e1 send_ack to [11] refused"},
+		},
+		"a read: the reader's other devices, and the peer": {
+			slices.Concat(alice, bob), func(b *batch) { b.pair(readOf("alice", "bob"), 9) },
+			[]string{"e1 read_notify to [12]", "e1 read_receipt to [21]", "e2 read_notify to [13]", "e2 read_receipt to [22]"},
+		},
+		"a read of what one has said to oneself": {
+			alice, func(b *batch) { b.pair(readOf("alice", "alice"), 9) },
+			[]string{"e1 read_notify to [12]", "e2 read_notify to [13]"},
+		},
+		"a recall: the caller's answer, and everybody else": {
+			slices.Concat(alice, bob), func(b *batch) { b.pair(recallOf("bob", 3), 9) },
+			[]string{"e1 recall_ack to [11]", "e1 recall_notify to [12 21]", "e2 recall_notify to [13 22]"},
+		},
+		"a recall of what one has said to oneself": {
+			alice, func(b *batch) { b.pair(recallOf("alice", 3), 9) },
+			[]string{"e1 recall_ack to [11]", "e1 recall_notify to [12]", "e2 recall_notify to [13]"},
+		},
+		"a recall that is refused": {
+			slices.Concat(alice, bob), func(b *batch) {
+				r := recallOf("bob", 3)
+				r.Kind, r.Code = chat.RecallRefusalRecord, chat.RecallTooLate
+				b.pair(r, 9)
+			},
+			[]string{"e1 recall_ack to [11] refused"},
+		},
+		"recalled in the same batch: its body is not pushed": {
+			slices.Concat(alice, bob), func(b *batch) {
+				b.lookAhead([]item{{record: recallOf("bob", 9)}})
+				message("alice", "bob")(b)
+			},
+			[]string{"e1 send_ack to [11]"},
 		},
 		"a receipt: all devices of the sender": {
 			slices.Concat(alice, bob), func(b *batch) {
@@ -135,6 +184,24 @@ func TestHowARepeatIsAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := deliveries(c.routes, func(b *batch) { b.repeat(s, c.by) })
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	recalled, inGroup := *s, *s
+	recalled.Recalled, inGroup.Conversation = true, team
+	for name, c := range map[string]struct {
+		s    *chat.Signal
+		by   *chat.Device
+		want []string
+	}{
+		"it was recalled":                        {&recalled, nil, []string{"e1 send_ack to [11]"}},
+		"it was recalled, and a receiver has it": {&recalled, &receiver, []string{"e1 send_ack to [11]", "e1 receive to [11]"}},
+		"in a group":                             {&inGroup, nil, []string{"e1 group_send_ack to [11]"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := deliveries([]chat.Route{alice, bob}, func(b *batch) { b.repeat(c.s, c.by) })
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

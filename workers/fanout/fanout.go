@@ -3,9 +3,13 @@
 //
 // It keeps no checkpoint of its own. Each edge keeps the revision up to which it was served and drops what is not above it; an owner
 // that starts begins at the lowest number of the edges that live.
+//
+// A group's members are a fold of its log, as everything is: they are looked up once, and every change that is read goes on from there. While
+// Postgres does not answer, what is said in groups that were not looked up yet waits in memory, and the partition goes on without it.
 package fanout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +33,13 @@ type Config struct {
 	Database Database
 	Log      *slog.Logger
 	Metrics  *Metrics
+
+	BroadcastLimit int // members; in larger groups read receipts and member events go to those concerned alone; 0: 500
+	NotifyLimit    int // members; in larger groups messages become word that there is something new; 0: 10,000
+}
+
+func (c *Config) limits() limits {
+	return limits{broadcast: cmp.Or(c.BroadcastLimit, 500), notify: cmp.Or(c.NotifyLimit, 10_000)}
 }
 
 // Run serves the node's share of partitions until ctx ends.
@@ -58,12 +69,18 @@ func own(
 		received: newReceipts(),
 		answers:  make(chan headsAnswer, 1),
 		cold:     make(map[chat.Conversation][]*chat.Signal),
+		rosters:  newRosters(rosterLimit),
+		parked:   newParked(),
+		senders:  newLookUps(),
+		recalled: newRecalls(),
 	}
+	defer func() { cfg.Metrics.parked.Sub(float64(o.parked.records)) }()
 	defer o.wg.Wait()
 	defer cancel()
 	if o.revision, err = o.start(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
+	o.since = o.revision
 	o.post.Report(uint64(o.revision))
 	if o.signals, err = cfg.Conn.ReadSignals(p, cfg.Metrics.signalsDropped.Inc); err != nil {
 		return err
@@ -100,15 +117,23 @@ func (o *owner) loop(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		var err error
+		log := o.in.Ready()
+		if o.parked.full() {
+			log = nil
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-o.in.Ready():
+		case <-log:
 			err = o.entries(ctx, o.in.Take(blocksAtOnce))
 		case <-o.signals.Ready():
 			err = o.handleSignals(ctx, o.signals.Take(signalsAtOnce))
 		case a := <-o.answers:
 			err = o.learnHeads(ctx, a)
+		case a := <-o.parked.answers:
+			err = o.learnRosters(ctx, a)
+		case a := <-o.senders.answers:
+			err = o.learnSenders(ctx, a)
 		case <-tick.C:
 			o.post.Beat()
 			err = o.everySoOften(ctx)

@@ -43,14 +43,14 @@ func say(t *testing.T, c *streams.Conn, seq chat.Seq, after chat.Mark) chat.Mark
 	return mark
 }
 
-// announce puts an edge among the members that was served nothing yet.
-func announce(t *testing.T, c *streams.Conn, node chat.NodeID) {
+// announce puts an edge among the members that was served up to a revision.
+func announce(t *testing.T, c *streams.Conn, node chat.NodeID, served chat.Revision) {
 	t.Helper()
 	kv, err := c.KeyValue(t.Context(), "MEMBERS")
 	if err != nil {
 		t.Fatal(err)
 	}
-	value, err := json.Marshal(streams.Member{Role: streams.RoleEdge, Node: node, Active: true, Vector: map[chat.Partition]uint64{0: 0}})
+	value, err := json.Marshal(streams.Member{Role: streams.RoleEdge, Node: node, Active: true, Vector: map[chat.Partition]uint64{0: uint64(served)}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,18 +59,19 @@ func announce(t *testing.T, c *streams.Conn, node chat.NodeID) {
 	}
 }
 
-// run runs a fan-out for as long as the test does.
-func run(t *testing.T, c *streams.Conn) {
+// run runs a fan-out for as long as the test does, and returns its metrics.
+func run(t *testing.T, c *streams.Conn, db fanout.Database) *prometheus.Registry {
 	t.Helper()
+	metrics := prometheus.NewRegistry()
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		fanout.Run(ctx, fanout.Config{
-			Node: streams.NewNode(), Conn: c, Database: nothing{}, Log: slog.New(slog.DiscardHandler),
-			Metrics: fanout.NewMetrics(prometheus.NewRegistry()),
+			Node: streams.NewNode(), Conn: c, Database: db, Log: slog.New(slog.DiscardHandler), Metrics: fanout.NewMetrics(metrics),
 		})
 	})
 	t.Cleanup(func() { cancel(); wg.Wait() })
+	return metrics
 }
 
 // TestAnEdgeThatComesLateGetsWhatItMissed lets an edge announce itself after messages to one of its sessions were handed out without it, as
@@ -79,7 +80,7 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
 	first := say(t, c, 1, chat.Mark{})
 
-	run(t, c)
+	run(t, c, nothing{})
 	members, err := c.WatchMembers(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +108,7 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 	if err := c.PutRoute(t.Context(), bob); err != nil {
 		t.Fatal(err)
 	}
-	announce(t, c, "late")
+	announce(t, c, "late", 0)
 	var got []chat.Seq
 	late := time.After(10 * time.Second)
 	for len(got) < 2 {
@@ -135,7 +136,7 @@ func TestAnEdgeThatComesLateGetsWhatItMissed(t *testing.T) {
 // blocks than are read at once.
 func TestAnEdgeWithoutSessionsIsServedUpToTheEnd(t *testing.T) {
 	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
-	run(t, c)
+	run(t, c, nothing{})
 	var mark chat.Mark
 	for seq := range chat.Seq(200) {
 		mark = say(t, c, seq+1, mark)
@@ -145,7 +146,7 @@ func TestAnEdgeWithoutSessionsIsServedUpToTheEnd(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer pushes.Close()
-	announce(t, c, "idle")
+	announce(t, c, "idle", 0)
 	late := time.After(10 * time.Second)
 	for to := chat.Revision(0); to < mark.Revision; {
 		select {

@@ -16,6 +16,11 @@ type Metrics struct {
 	receiptsDropped *prometheus.CounterVec
 	signalsDropped  prometheus.Counter
 	panics          prometheus.Counter
+	degraded        *prometheus.CounterVec
+	typingDropped   *prometheus.CounterVec
+	readsDropped    *prometheus.CounterVec
+	parked          prometheus.Gauge
+	lookUpFailures  prometheus.Counter
 }
 
 // NewMetrics registers them.
@@ -35,6 +40,19 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"reason"}),
 		signalsDropped: counter("signals_dropped_total", "Signals that came faster than they were taken, or could not be read."),
 		panics:         counter("panics_total", "Panics that were recovered from."),
+		degraded: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "whaleshark_fanout_degraded_total", Help: "What a group was too large for to be told to all its members, by what it was.",
+		}, []string{"reason"}),
+		typingDropped: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "whaleshark_fanout_typing_dropped_total", Help: "Signs of typing that were told to nobody, by reason.",
+		}, []string{"reason"}),
+		readsDropped: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "whaleshark_fanout_reads_dropped_total", Help: "Reads in groups that not all senders were told of, by reason.",
+		}, []string{"reason"}),
+		parked: f.NewGauge(prometheus.GaugeOpts{
+			Name: "whaleshark_fanout_parked_records", Help: "Records that wait until their group's members can be looked up.",
+		}),
+		lookUpFailures: counter("group_look_up_failures_total", "Look-ups of groups and of senders that were not answered."),
 	}
 }
 

@@ -2,11 +2,9 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -41,7 +39,17 @@ type owner struct {
 	asking  bool
 	answers chan headsAnswer
 
+	rosters  *rosters
+	since    chat.Revision // a cold group has no change after it, up to revision, that is not parked
+	parked   *parked
+	senders  *lookUps
+	recalled *recalls
+
 	removing sync.Mutex // held while routes of dead edges are removed
+}
+
+func (o *owner) newBatch() *batch {
+	return newBatch(o.partition, func(u chat.UserKey) []chat.Route { return live(o.routes.Of(u), o.members.Dead) }, o.cfg.limits())
 }
 
 // entries hands out a batch of blocks.
@@ -56,58 +64,114 @@ func (o *owner) entries(ctx context.Context, raw []streams.RawEntry) error {
 	if err := o.routes.Fence(ctx); err != nil {
 		return err
 	}
-	out := o.newBatch()
-	before := o.revision
-	for _, r := range raw {
-		block, err := chat.DecodeBlock(r.Data)
-		if err != nil {
-			return fmt.Errorf("revision %d: %w", r.Revision, err)
-		}
-		if block.Prev > o.revision {
-			return fmt.Errorf("revision %d follows %d, and %d was read last", r.Revision, block.Prev, o.revision)
-		}
-		for i := range block.Records {
-			o.record(out, r.Revision, i, &block.Records[i])
-		}
-		o.revision = r.Revision
-	}
-	if err := o.send(ctx, out, before, o.revision); err != nil {
+	items, last, err := o.decode(raw)
+	if err != nil {
 		return err
+	}
+	o.warm(ctx, items)
+	out := o.newBatch()
+	out.lookAhead(items)
+	for i := range items {
+		o.record(out, &items[i])
+	}
+	before := o.revision
+	o.revision = last
+	if err := o.handOut(ctx, out, before, last); err != nil {
+		return err
+	}
+	if o.rosters.turn() {
+		o.since = o.revision
 	}
 	o.post.Report(uint64(o.revision))
 	return nil
 }
 
-// record hands out one record. One that panics is counted, and harms no other.
-func (o *owner) record(out *batch, rev chat.Revision, index int, r *chat.Record) {
-	defer func() {
-		if x := recover(); x != nil {
-			o.cfg.Metrics.panics.Inc()
-			o.log.Error("a record cannot be handed out", "revision", rev, "index", index, "panic", fmt.Sprint(x))
+// decode returns the records of blocks that follow what was handed out, and the last block's revision.
+func (o *owner) decode(raw []streams.RawEntry) (items []item, last chat.Revision, err error) {
+	last = o.revision
+	for _, e := range raw {
+		block, err := chat.DecodeBlock(e.Data)
+		if err != nil {
+			return nil, 0, fmt.Errorf("revision %d: %w", e.Revision, err)
 		}
-	}()
-	out.revision = rev
-	switch r.Kind {
-	case chat.MessageRecord:
-		o.setHead(r.Conversation, r.Seq)
-		out.message(r, chat.PlaceOf(o.cfg.Conn.Base(), rev, index))
-	case chat.RefusalRecord:
-		out.refusal(r)
+		if block.Prev > last {
+			return nil, 0, fmt.Errorf("revision %d follows %d, and %d was read last", e.Revision, block.Prev, last)
+		}
+		for i := range block.Records {
+			items = append(items, item{&block.Records[i], chat.PlaceOf(o.cfg.Conn.Base(), e.Revision, i), e.Revision})
+		}
+		last = e.Revision
+	}
+	return items, last, nil
+}
+
+// handOut ends a batch and sends it; the arguments are those of send.
+func (o *owner) handOut(ctx context.Context, out *batch, before, to chat.Revision) error {
+	out.finish(to)
+	for reason, n := range out.degraded {
+		o.cfg.Metrics.degraded.WithLabelValues(reason).Add(float64(n))
+	}
+	if err := o.send(ctx, out, before, to); err != nil {
+		return err
+	}
+	o.askSenders(ctx, out.unknown)
+	return nil
+}
+
+// recovered counts a panic. A record that panics harms no other.
+func (o *owner) recovered(it *item) {
+	if x := recover(); x != nil {
+		o.cfg.Metrics.panics.Inc()
+		o.log.Error("a record cannot be handed out", "place", it.place, "panic", fmt.Sprint(x))
 	}
 }
 
-func (o *owner) setHead(c chat.Conversation, seq chat.Seq) {
-	if len(o.heads) >= headLimit {
-		clear(o.heads) // what is needed again is looked up
+// record hands out one record, or parks it if its group is not known.
+func (o *owner) record(out *batch, it *item) {
+	defer o.recovered(it)
+	r := it.record
+	out.revision = it.revision
+	if r.Kind == chat.RecallRecord {
+		o.recalled.add(r.Recall.Place)
 	}
-	o.heads[c] = max(o.heads[c], seq)
+	if r.Conversation.Kind == chat.Pair {
+		if r.Kind == chat.MessageRecord {
+			o.setHead(r.Conversation, r.Seq)
+		}
+		out.pair(r, it.place)
+		return
+	}
+	out.answer(r)
+	if !needsGroup(r) {
+		return
+	}
+	g := o.rosters.get(r.Conversation)
+	if g == nil {
+		if o.parked.add(*it) {
+			o.cfg.Metrics.parked.Inc()
+		}
+		return
+	}
+	size := g.size()
+	o.group(out, it, g)
+	g.forget(chat.PlaceOf(o.cfg.Conn.Base(), o.revision, 0))
+	o.rosters.size += g.size() - size
+}
+
+// group hands out one record of a group that is known.
+func (o *owner) group(out *batch, it *item, g *group) {
+	defer o.recovered(it)
+	out.revision = it.revision
+	out.group(it.record, it.place, g)
 }
 
 // handleSignals hands out what passes. Whatever it refers to that is in the log already is read first, so that a receipt never
 // overtakes its message.
 func (o *owner) handleSignals(ctx context.Context, signals []*chat.Signal) error {
-	if err := o.entries(ctx, o.in.Take(blocksAtOnce)); err != nil {
-		return err
+	if !o.parked.full() {
+		if err := o.entries(ctx, o.in.Take(blocksAtOnce)); err != nil {
+			return err
+		}
 	}
 	out := o.newBatch()
 	for _, s := range signals {
@@ -124,75 +188,16 @@ func (o *owner) signal(out *batch, s *chat.Signal) {
 	case s.Kind == chat.Received:
 		o.receipt(out, s)
 	case s.Kind == chat.Repeat && s.Place < chat.PlaceOf(o.cfg.Conn.Base(), o.revision+1, 0):
+		if o.recalled.has(s.Place) {
+			s.Recalled = true // since it was answered
+		}
 		out.repeat(s, o.received.of(s))
-	}
-}
-
-// receipt relays a receiver's receipt to the devices of the sender: only from a member, only up to the head.
-func (o *owner) receipt(out *batch, s *chat.Signal) {
-	if _, member := s.Conversation.Peer(s.From.User); !member {
-		o.cfg.Metrics.receiptsDropped.WithLabelValues("not a member").Inc()
-		return
-	}
-	head, known := o.heads[s.Conversation]
-	switch {
-	case !known && o.waiting >= coldLimit:
-		o.cfg.Metrics.receiptsDropped.WithLabelValues("too many look-ups").Inc()
-	case !known:
-		o.cold[s.Conversation] = append(o.cold[s.Conversation], s)
-		o.waiting++
-	case s.Seq < 1 || s.Seq > head:
-		o.cfg.Metrics.receiptsDropped.WithLabelValues("above the head").Inc()
-	default:
-		o.received.add(s)
-		out.receipt(s)
-	}
-}
-
-type headsAnswer struct {
-	asked []chat.Conversation
-	found chat.Facts
-	err   error
-}
-
-// askHeads looks up the heads of conversations that this owner has not seen a message of.
-func (o *owner) askHeads(ctx context.Context) {
-	if o.asking || len(o.cold) == 0 {
-		return
-	}
-	var needs chat.Needs
-	for c := range o.cold {
-		needs.Heads = append(needs.Heads, c)
-	}
-	o.asking = true
-	o.wg.Go(func() {
-		limited, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		found, err := o.cfg.Database.LookUp(limited, needs)
-		o.answers <- headsAnswer{needs.Heads, found, err}
-	})
-}
-
-// learnHeads relays the receipts that waited. When Postgres does not answer they are dropped: a client that misses one sends its message
-// again, and the message is pushed once more.
-func (o *owner) learnHeads(ctx context.Context, a headsAnswer) error {
-	o.asking = false
-	out := o.newBatch()
-	for _, c := range a.asked {
-		waited := o.cold[c]
-		delete(o.cold, c)
-		o.waiting -= len(waited)
-		if a.err != nil {
-			o.cfg.Metrics.receiptsDropped.WithLabelValues("no head").Add(float64(len(waited)))
-			continue
-		}
-		o.setHead(c, a.found.Heads[c])
-		for _, s := range waited {
-			o.receipt(out, s)
+	case s.Kind == chat.Typing:
+		now := chat.PlaceOf(o.cfg.Conn.Base(), o.revision+1, 0)
+		if dropped := out.typing(s, o.rosters.get(s.Conversation), now); dropped != "" {
+			o.cfg.Metrics.typingDropped.WithLabelValues(dropped).Inc()
 		}
 	}
-	o.askHeads(ctx)
-	return o.send(ctx, out, o.revision, 0)
 }
 
 // everySoOften tells edges that had nothing to deliver how far they are, and removes the routes of dead ones.
@@ -213,6 +218,7 @@ func (o *owner) everySoOften(ctx context.Context) error {
 	if o.partition == 0 {
 		o.removeDead(ctx)
 	}
+	o.askRosters(ctx)
 	return o.send(ctx, out, o.revision, o.revision)
 }
 
@@ -237,99 +243,4 @@ func (o *owner) removeDead(ctx context.Context) {
 			o.log.InfoContext(ctx, "routes of a dead edge removed", "edge", edge)
 		}
 	})
-}
-
-// errBehind says that an edge needs what this owner has read already.
-var errBehind = errors.New("an edge has come that is further behind")
-
-// meet looks at edges that this owner does not know yet. One whose clients stayed while the broker was started again announces itself anew,
-// and may need what was handed out before it did: raising its number then would be a hole.
-func (o *owner) meet(ctx context.Context, out *batch, before chat.Revision) error {
-	for edge := range out.pushes {
-		if _, known := o.served[edge]; known {
-			continue
-		}
-		vector, there, err := o.members.Vector(ctx, streams.RoleEdge, edge, o.partition)
-		switch {
-		case err != nil:
-			return err
-		case !there:
-			delete(out.pushes, edge) // it has gone, or it comes back and is behind then
-		case chat.Revision(vector) < before:
-			return errBehind
-		default:
-			o.served[edge] = chat.Revision(vector)
-		}
-	}
-	return nil
-}
-
-// rewind goes back to what the edge that is furthest behind needs. The others drop what they were served.
-func (o *owner) rewind(ctx context.Context) error {
-	after, err := o.start(ctx)
-	if err != nil {
-		return err
-	}
-	in, err := o.cfg.Conn.FollowLog(ctx, o.partition, after)
-	if err != nil {
-		return err
-	}
-	o.log.InfoContext(ctx, "an edge is further behind; reading the log again", "after", after, "before", o.revision)
-	o.in.Close()
-	o.in, o.revision = in, after
-	return nil
-}
-
-// send hands each edge its push, in parts if it is large, and waits until the broker has them all. What the broker does not take is sent
-// again, for as long as the edge lives. Before is what was handed out when the batch began, to is what an edge is served up to after it.
-func (o *owner) send(ctx context.Context, out *batch, before, to chat.Revision) error {
-	if err := o.meet(ctx, out, before); err != nil {
-		return err
-	}
-	type result struct {
-		edge chat.NodeID
-		err  error
-	}
-	heard := make(chan result, len(out.pushes))
-	open := make(map[chat.NodeID][]*chat.Push, len(out.pushes)) // the first of each is on its way
-	push := func(edge chat.NodeID) {
-		o.cfg.Conn.Push(edge, open[edge][0], func(err error) { heard <- result{edge, err} })
-	}
-	for edge, p := range out.pushes {
-		p.To = to
-		open[edge] = parts(p)
-		push(edge)
-	}
-	for len(open) > 0 {
-		r := <-heard
-		switch {
-		case r.err == nil:
-			p := open[r.edge][0]
-			o.served[r.edge] = max(o.served[r.edge], p.To)
-			o.cfg.Metrics.pushed(p)
-			if open[r.edge] = open[r.edge][1:]; len(open[r.edge]) > 0 {
-				push(r.edge)
-			} else {
-				delete(open, r.edge)
-			}
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case o.members.Dead(r.edge):
-			delete(open, r.edge)
-		default:
-			o.cfg.Metrics.pushFailures.Inc()
-			wait := 5 * time.Millisecond
-			if errors.Is(r.err, streams.ErrFull) || errors.Is(r.err, streams.ErrNotSent) {
-				wait = 50 * time.Millisecond
-			}
-			select {
-			case <-time.After(wait):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			o.post.Beat()
-			push(r.edge)
-		}
-	}
-	return nil
 }

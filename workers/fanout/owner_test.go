@@ -15,6 +15,7 @@ func TestARepeatDoesNotOvertakeTheLog(t *testing.T) {
 		cfg:      Config{Conn: streamstest.Connect(t, streamstest.Server(t), streams.Layout{Base: base})},
 		revision: 7,
 		received: newReceipts(),
+		recalled: newRecalls(),
 	}
 	routes := []chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 12)}
 	for what, test := range map[string]struct {
@@ -36,5 +37,36 @@ func TestARepeatDoesNotOvertakeTheLog(t *testing.T) {
 				t.Errorf("sent again, it leads to %q, want %d deliveries", got, test.answers)
 			}
 		})
+	}
+}
+
+// TestARepeatThatARecallHasOvertaken still holds the body that was taken back.
+func TestARepeatThatARecallHasOvertaken(t *testing.T) {
+	o := &owner{
+		cfg:      Config{Conn: streamstest.Connect(t, streamstest.Server(t), streams.Layout{})},
+		revision: 7,
+		received: newReceipts(),
+		recalled: newRecalls(),
+	}
+	const place = 5 * chat.MaxBlockRecords
+	o.record(newBatch(0, func(chat.UserKey) []chat.Route { return nil }, limits{}), &item{recallOf("bob", place), place + 1, 6})
+	got := deliveries([]chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 12)}, func(b *batch) {
+		o.signal(b, &chat.Signal{
+			Kind: chat.Repeat, Conversation: chat.PairOf(1, "alice", "bob"), From: device("alice", "1"), MessageID: "m", Seq: 3, Place: place, Body: "hi",
+		})
+	})
+	if want := "e1 send_ack to [11]"; len(got) != 1 || got[0] != want {
+		t.Errorf("sent again, it leads to %q, want %q", got, want)
+	}
+}
+
+func TestRecallsAreForgottenInTheirOrder(t *testing.T) {
+	r := newRecalls()
+	for p := range chat.Place(recallLimit + 10) {
+		r.add(p + 1)
+		r.add(p + 1)
+	}
+	if r.has(10) || !r.has(11) || len(r.places) != recallLimit {
+		t.Errorf("%d recalls are remembered, of them 10: %t, 11: %t", len(r.places), r.has(10), r.has(11))
 	}
 }

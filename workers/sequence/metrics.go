@@ -9,13 +9,14 @@ import (
 
 // Metrics counts what the sequencers of a process do.
 type Metrics struct {
-	records        *prometheus.CounterVec // by what became of it: placed, or the code of the refusal
+	records        *prometheus.CounterVec // by what became of it: placed, read, recalled, changed, or the code of the refusal
 	blocks         prometheus.Counter
 	blockBytes     prometheus.Counter
 	blockRecords   prometheus.Histogram
 	outcomes       *prometheus.CounterVec
 	repeats        prometheus.Counter
 	expired        prometheus.Counter
+	passed         prometheus.Counter
 	unreadable     prometheus.Counter
 	panics         prometheus.Counter
 	lookUps        prometheus.Histogram
@@ -31,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	return &Metrics{
 		records: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "whaleshark_sequence_records_total", Help: "Records committed, by result: placed, or the code of the refusal.",
+			Name: "whaleshark_sequence_records_total", Help: "Records committed, by result: placed, read, recalled, changed, or the code of the refusal.",
 		}, []string{"result"}),
 		blocks:     counter("blocks_total", "Blocks committed."),
 		blockBytes: counter("block_bytes_total", "Bytes of blocks committed."),
@@ -43,6 +44,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"cause"}),
 		repeats:    counter("repeats_total", "Stored messages that were sent again."),
 		expired:    counter("expired_total", "Requests that were past their deadline."),
+		passed:     counter("passed_total", "Reads that moved nothing, and changes of groups that were in already or not next."),
 		unreadable: counter("unreadable_total", "Entries of the ingress that could not be read."),
 		panics:     counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
 		lookUps: f.NewHistogram(prometheus.HistogramOpts{
@@ -62,9 +64,16 @@ func (m *Metrics) committed(b *chat.Block, bytes int) {
 	m.blockRecords.Observe(float64(len(b.Records)))
 	placed := 0
 	for i := range b.Records {
-		if r := &b.Records[i]; r.Kind == chat.MessageRecord {
+		switch r := &b.Records[i]; r.Kind {
+		case chat.MessageRecord:
 			placed++
-		} else {
+		case chat.ReadRecord:
+			m.records.WithLabelValues("read").Inc()
+		case chat.RecallRecord:
+			m.records.WithLabelValues("recalled").Inc()
+		case chat.GroupRecord:
+			m.records.WithLabelValues("changed").Inc()
+		case chat.RefusalRecord, chat.RecallRefusalRecord:
 			m.records.WithLabelValues(r.Code.String()).Inc()
 		}
 	}

@@ -48,6 +48,8 @@ type answer struct {
 	at    time.Time
 	found chat.Facts
 	err   error
+
+	unanswered []chat.Target // what was left out of the answer, and of what was asked
 }
 
 const (
@@ -128,6 +130,7 @@ func (o *owner) step(ctx context.Context) error {
 	for {
 		st := o.rule.Step(time.Now())
 		o.cfg.Metrics.expired.Add(float64(st.Expired))
+		o.cfg.Metrics.passed.Add(float64(st.Passed))
 		o.cfg.Metrics.panics.Add(float64(st.Poison))
 		for i := range st.Repeats {
 			o.cfg.Metrics.repeats.Inc()
@@ -239,7 +242,7 @@ func (o *owner) ask(ctx context.Context, needs chat.Needs) {
 			}
 			o.answers <- a
 		}()
-		a.found, a.err = o.cfg.Database.LookUp(limited, needs)
+		a.err = o.find(limited, &a)
 	})
 }
 
@@ -251,6 +254,7 @@ func (o *owner) learn(a answer) {
 			o.log.Info("postgres answers again")
 		}
 		o.rule.Learn(a.asked, a.found, a.at, time.Now())
+		o.rule.Unanswered(a.unanswered, a.at)
 		return
 	}
 	if !o.rule.Failing() {

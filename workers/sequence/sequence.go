@@ -27,11 +27,13 @@ type Config struct {
 	Addrs    map[string]string // what the process listens on; see [streams.Member]
 	Conn     *streams.Conn
 	Database Database
+	Outbox   Outbox // the changes of groups on their way into the log; nil: there are none
 	Log      *slog.Logger
 	Metrics  *Metrics
 
 	IDWindow       time.Duration // how long identities are remembered at least
 	FactTTL        time.Duration // how long users, relations and apps are believed
+	RecallWindow   time.Duration // how long a sender may recall a message
 	LookUpPatience time.Duration // a look-up that takes longer has failed; 0: 1 s
 }
 
@@ -68,6 +70,10 @@ func own(
 	if err := o.takeOver(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
+	if p == 0 && cfg.Outbox != nil {
+		r := relay{outbox: cfg.Outbox, patience: cfg.LookUpPatience, submit: cfg.Conn.Submit, log: o.log}
+		o.wg.Go(func() { r.run(ctx) })
+	}
 	return o.loop(ctx)
 }
 
@@ -79,7 +85,7 @@ func (o *owner) takeOver(ctx context.Context) error {
 	}
 	o.rule = chat.NewSequencer(chat.SequencerConfig{
 		Partition: o.partition, Base: o.cfg.Conn.Base(), Life: o.g.Ingress,
-		IDWindow: o.cfg.IDWindow, FactTTL: o.cfg.FactTTL,
+		IDWindow: o.cfg.IDWindow, FactTTL: o.cfg.FactTTL, RecallWindow: o.cfg.RecallWindow,
 	})
 	started, blocks := time.Now(), 0
 	if mark.Revision > 0 {

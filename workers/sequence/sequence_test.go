@@ -17,17 +17,15 @@ import (
 	"github.com/whaleshark-im/whaleshark/workers/sequence"
 )
 
-// start runs a sequencer until the test ends, or until stop is called.
-func start(t *testing.T, cfg sequence.Config) (stop func()) {
+// start runs a sequencer until the test ends.
+func start(t *testing.T, cfg sequence.Config) {
 	t.Helper()
 	cfg.Node, cfg.Log = streams.NewNode(), slog.New(slog.DiscardHandler)
 	cfg.Metrics = sequence.NewMetrics(prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { sequence.Run(ctx, cfg) })
-	stop = sync.OnceFunc(func() { cancel(); wg.Wait() })
-	t.Cleanup(stop)
-	return stop
+	t.Cleanup(func() { cancel(); wg.Wait() })
 }
 
 func message(from, to chat.UserID, id, body string) *chat.Request {
@@ -55,8 +53,23 @@ func submit(t *testing.T, c *streams.Conn, requests ...*chat.Request) {
 	}
 }
 
-// record reads n records of the log.
+// records reads n records of the log.
 func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
+	t.Helper()
+	var all []chat.Record
+	for _, x := range placed(t, c, n) {
+		all = append(all, x.Record)
+	}
+	return all
+}
+
+type placedRecord struct {
+	chat.Record
+	place chat.Place
+}
+
+// placed reads n records of the log, and their places.
+func placed(t *testing.T, c *streams.Conn, n int) []placedRecord {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -65,7 +78,7 @@ func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	var all []chat.Record
+	var all []placedRecord
 	for len(all) < n {
 		select {
 		case <-r.Ready():
@@ -77,7 +90,9 @@ func records(t *testing.T, c *streams.Conn, n int) []chat.Record {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, b.Records...)
+			for i := range b.Records {
+				all = append(all, placedRecord{b.Records[i], chat.PlaceOf(c.Base(), e.Revision, i)})
+			}
 		}
 	}
 	return all

@@ -47,7 +47,7 @@ func (q *Queries) AddStays(ctx context.Context, arg AddStaysParams) error {
 
 const ChangeStays = `-- name: ChangeStays :exec
 UPDATE membership AS m
-SET left_place = NULLIF(s.left_place, 0), place = s.place, changed = GREATEST(m.changed, s.place),
+SET left_place = NULLIF(s.left_place, 0), place = GREATEST(m.place, s.place), changed = GREATEST(m.changed, s.place),
     role = CASE WHEN s.sets_role THEN s.role ELSE m.role END,
     muted_until = CASE WHEN s.mutes THEN s.muted_until ELSE m.muted_until END
 FROM (
@@ -88,17 +88,14 @@ func (q *Queries) ChangeStays(ctx context.Context, arg ChangeStaysParams) error 
 }
 
 const DemoteOwners = `-- name: DemoteOwners :exec
-UPDATE membership AS m SET role = 0, place = GREATEST(m.place, d.place), changed = GREATEST(m.changed, d.place)
-FROM (
-    SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS place, unnest($3::text[]) AS owner
-) AS d
-WHERE m.conversation_id = d.conversation_id AND m.role = 2 AND m.user_id <> d.owner
-    AND m.joined < d.place AND (m.left_place IS NULL OR m.left_place > d.place)
+UPDATE membership AS m SET role = 0, place = d.place, changed = GREATEST(m.changed, d.place)
+FROM (SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS place) AS d
+WHERE m.conversation_id = d.conversation_id AND m.role = 2 AND m.left_place IS NULL AND m.joined < d.place
 `
 
-// DemoteOwners makes those ordinary who owned a group when it was given to somebody else at a place.
-func (q *Queries) DemoteOwners(ctx context.Context, conversationIds []int64, places []int64, owners []string) error {
-	_, err := q.db.Exec(ctx, DemoteOwners, conversationIds, places, owners)
+// DemoteOwners makes the owners ordinary of groups that are given to somebody else at a place.
+func (q *Queries) DemoteOwners(ctx context.Context, conversationIds []int64, places []int64) error {
+	_, err := q.db.Exec(ctx, DemoteOwners, conversationIds, places)
 	return err
 }
 
