@@ -387,7 +387,7 @@ func (c *testClient) wantCode(reason string, command wire.Command, code chat.Cod
 	}
 	var got chat.Code
 	switch f.Command { //nolint:exhaustive // those that have a code
-	case wire.SendAck, wire.GroupSendAck, wire.RecallAck, wire.Watch: // all begin alike
+	case wire.SendAck, wire.GroupSendAck, wire.RecallAck, wire.Watch, wire.Changes, wire.History, wire.Pull: // all begin alike
 		a, err := wire.ParseAck(f.Body)
 		if err != nil {
 			c.t.Fatal(err)

@@ -93,7 +93,7 @@ func framesOf(item *chat.Item, user chat.UserID) []frame {
 // tells reports whether a frame tells of a record that a login is told of anyway when it resumes. Answers to what the device itself has asked
 // for are not among them, nor are the receipts of groups.
 func (f frame) tells() bool {
-	switch f.command { //nolint:exhaustive // those that a resume sends
+	switch f.command {
 	case wire.Send, wire.GroupSend, wire.RecallNotify, wire.ReadNotify, wire.ReadReceipt, wire.GroupReadNotify,
 		wire.CreatedGroup, wire.AddedMember, wire.ExitGroup, wire.DeletedMember, wire.UpdatedMember, wire.SpeakMember, wire.MuteGroup,
 		wire.DestroyGroup, wire.TransferGroup:

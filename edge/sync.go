@@ -39,7 +39,7 @@ type query struct {
 func (s *session) query(f *wire.Up) (step, error) {
 	q := &query{frame: f.Command}
 	var negative bool
-	switch f.Command { //nolint:exhaustive // the session's switch names those that come here
+	switch f.Command {
 	case wire.Changes:
 		c, err := wire.ParseChangesSince(f.Body)
 		if err != nil {

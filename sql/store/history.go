@@ -25,7 +25,9 @@ func (s *Store) Look(ctx context.Context, f func(*Snapshot) error) error {
 }
 
 // Marks returns the marks of all partitions that have one.
-func (s *Snapshot) Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error) { return marks(ctx, s.q) }
+func (s *Snapshot) Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error) {
+	return marks(ctx, s.q)
+}
 
 // HistoryBeforeJoining tells whether a group's new members see what was said before.
 func (s *Snapshot) HistoryBeforeJoining(ctx context.Context, app chat.AppID) (bool, error) {

@@ -1,0 +1,237 @@
+package edge
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/history"
+	"github.com/whaleshark-im/whaleshark/wire"
+)
+
+// told is a History that says what it is told to. Fields are set before it is asked.
+type told struct {
+	err       error
+	items     []chat.Item
+	truncated bool
+	held      chan struct{} // what every question waits for; nil: nothing
+	asked     chan struct{} // gets one for each question that waits; nil: nobody wants to know
+	after     chat.Place    // as it was asked
+	from, to  chat.Seq
+	of        chat.Conversation
+}
+
+func (h *told) wait() {
+	if h.held != nil {
+		h.asked <- struct{}{}
+		<-h.held
+	}
+}
+
+func (h *told) Changes(_ context.Context, _ chat.UserKey, after chat.Place, _ int) (history.Summaries, error) {
+	h.wait()
+	h.after = after
+	s := history.Summaries{Cursor: 99, Completed: true}
+	for i := range h.items {
+		item := &h.items[i]
+		s.Summaries = append(s.Summaries, history.Summary{Conversation: item.Record.Conversation, Place: item.Place, Newest: item})
+	}
+	return s, h.err
+}
+
+func (h *told) Records(
+	_ context.Context, _ chat.UserKey, of chat.Conversation, from, _ chat.Place, _ bool, _ int,
+) (history.Page, error) {
+	h.of, h.after = of, from
+	return history.Page{Items: h.items, More: h.truncated}, h.err
+}
+
+func (h *told) Messages(_ context.Context, _ chat.UserKey, of chat.Conversation, from, to chat.Seq, _ bool, _ int) (history.Page, error) {
+	h.of, h.from, h.to = of, from, to
+	return history.Page{Items: h.items, More: h.truncated}, h.err
+}
+
+func (h *told) Pull(_ context.Context, _ chat.UserKey, last chat.Place, _ int) (history.Pulled, error) {
+	h.after = last
+	p := history.Pulled{Messages: h.items, Completed: true, Truncated: h.truncated, MaxKey: last}
+	for _, i := range h.items {
+		p.MaxKey = i.Place
+	}
+	return p, h.err
+}
+
+func (h *told) Missed(
+	_ context.Context, _ chat.Device, after chat.Place, _ chat.Revision, _ int,
+) (missed []chat.Item, truncated bool, err error) {
+	h.wait()
+	h.after = after
+	return h.items, h.truncated, h.err
+}
+
+func (h *told) End(context.Context) (chat.Revision, error) { return 10, nil }
+func (h *told) PlaceAfter(rev chat.Revision) chat.Place    { return chat.PlaceOf(0, rev+1, 0) - 1 }
+func said(place chat.Place, seq chat.Seq, body string) chat.Item {
+	return chat.Item{Place: place, Time: time.UnixMilli(5), Record: chat.Record{
+		Kind: chat.MessageRecord, Conversation: chat.PairOf(app, "alice", "bob"), Seq: seq, MessageID: "m", Body: body,
+		Sender: chat.Device{App: app, User: "alice", Client: chat.Web, IMEI: "x"},
+	}}
+}
+
+const saidHi = `{"messageId":"m","toId":"bob","messageBody":"hi","fromId":"alice","messageKey":9000,"messageSequence":7,"appId":10001,"clientType":1,"imei":"x"`
+
+func TestHistoryIsAnswered(t *testing.T) {
+	h := &told{items: []chat.Item{said(9000, 7, "hi")}}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		bob := te.login(3, "bob")
+		bob.write(wire.Changes, `{"cursor":5,"requestId":"q1"}`)
+		bob.want("changes", wire.Changes, `{"code":200,"msg":"success","data":{"cursor":99,"completed":true,"conversations":[{"toId":"alice",`+
+			`"conversationType":0,"messageSequence":0,"changeKey":9000,"readSequence":0,"unread":0,"last":`+saidHi+`}}],"requestId":"q1"}}`)
+		bob.write(wire.History, `{"toId":"alice","fromSequence":3,"toSequence":9}`)
+		bob.want("history by seq", wire.History, `{"code":200,"msg":"success","data":{"completed":true,"records":[`+
+			saidHi+`,"kind":"message","time":5}]}}`)
+		if h.of != chat.PairOf(app, "alice", "bob") || h.from != 3 || h.to != 9 {
+			t.Errorf("asked for %v from %d to %d", h.of, h.from, h.to)
+		}
+		bob.write(wire.Pull, `{"lastKey":8000}`)
+		bob.want("pull", wire.Pull, `{"code":200,"msg":"success","data":{"maxKey":9000,"completed":true,"truncated":false,"messages":[`+saidHi+`}]}}`)
+		if h.after != 8000 {
+			t.Errorf("pulled after %d", h.after)
+		}
+	})
+}
+
+func TestHistoryIsRefused(t *testing.T) {
+	h := &told{}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		bob := te.login(3, "bob")
+		bob.write(wire.Changes, `{"cursor":-1,"requestId":"q1"}`)
+		bob.want("a cursor below 0", wire.Changes, `{"code":90001,"msg":"a bound or the limit is below 0","data":{"requestId":"q1"}}`)
+		h.err = chat.Error{Code: chat.NotMember}
+		bob.write(wire.History, `{"groupId":"g","requestId":"q2"}`)
+		bob.want("a stranger", wire.History, `{"code":40006,"msg":"not a member of the conversation","data":{"requestId":"q2"}}`)
+		h.err = errors.New("out of order")
+		bob.write(wire.Pull, `{"lastKey":1}`)
+		bob.wantCode("who cannot tell", wire.Pull, chat.Unavailable)
+	})
+}
+
+// TestAnAnswerIsBounded asks for more than a client's queue takes.
+func TestAnAnswerIsBounded(t *testing.T) {
+	h := &told{}
+	for i := range chat.Seq(10) {
+		h.items = append(h.items, said(chat.Place(1000+i), i, strings.Repeat("x", 1000)))
+	}
+	converse(t, Config{Auth: AuthOptional, History: h, QueueBytes: 4000}, func(te *testEdge) {
+		bob := te.login(3, "bob")
+		bob.write(wire.Pull, `{"lastKey":1}`)
+		f, err := bob.read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p, err := wire.ParsePullPage(f.Body); err != nil || len(p.Messages) != 2 || p.Completed || p.Max != 1001 {
+			t.Errorf("got %d messages up to %d, completed %v, %v; want 2", len(p.Messages), p.Max, p.Completed, err)
+		}
+	})
+}
+
+// TestHistoryHoldsUpNobodyElse asks more than may ask at once; one too many is told so.
+func TestHistoryHoldsUpNobodyElse(t *testing.T) {
+	h := &told{}
+	converse(t, Config{Auth: AuthOptional, History: h, RequestTimeout: time.Second}, func(te *testEdge) {
+		h.held, h.asked = make(chan struct{}), make(chan struct{}, atOnce+1)
+		var all []*testClient
+		for i := range atOnce + 1 {
+			c := te.loginAs(3, chat.Device{App: app, User: "bob", Client: chat.Web, IMEI: string(rune('a' + i))})
+			c.write(wire.Changes, `{"cursor":0}`)
+			synctest.Wait()
+			all = append(all, c)
+		}
+		if n := len(h.asked); n != atOnce {
+			t.Errorf("%d ask at once, want %d", n, atOnce)
+		}
+		all[atOnce].wantCode("one too many", wire.Changes, chat.Busy)
+		alice := te.login(3, "alice")
+		alice.write(wire.Ping, "")
+		if f, err := alice.read(); err != nil || f.Command != wire.Ping {
+			t.Errorf("somebody else's ping: %v, %v", f.Command, err)
+		}
+		close(h.held)
+	})
+}
+
+// TestALoginResumes lets frames come while what was missed is read: those that tell of the same again are dropped.
+func TestALoginResumes(t *testing.T) {
+	h := &told{items: []chat.Item{said(9000, 7, "hi")}}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		h.held, h.asked = make(chan struct{}), make(chan struct{}, 1)
+		bob := te.dial(3)
+		bob.write(wire.Login, `{"userId":"bob","cursor":4000}`)
+		<-h.asked
+		push := func(revision chat.Revision, c wire.Command, payload string) chat.Delivery {
+			return chat.Delivery{Revision: revision, Command: int32(c), Payload: []byte(payload), Sessions: []chat.SessionID{1}}
+		}
+		te.Deliver(&chat.Push{To: 11, Deliveries: []chat.Delivery{
+			push(9, wire.Send, `{"in":"what was missed"}`), push(9, wire.SendAck, `{"an":"ack"}`), push(10, wire.RecallNotify, `{"in":"it, too"}`),
+			push(0, wire.Receive, `{"a":"signal"}`), push(10, wire.GroupReadReceipt, `{"not":"in it"}`), push(11, wire.Send, `{"after":"it"}`),
+		}})
+		close(h.held)
+		w := bob.readWelcome()
+		if w.Code != chat.OK || !w.Resume || w.Resumed != 1 || w.Truncated || w.Cursor != h.PlaceAfter(10) || h.after != 4000 {
+			t.Errorf("the login is answered with %+v, after it was asked for what is above %d", w, h.after)
+		}
+		bob.want("what was missed", wire.Send, saidHi+`}`)
+		bob.want("an ack", wire.SendAck, `{"an":"ack"}`)
+		bob.want("a signal", wire.Receive, `{"a":"signal"}`)
+		bob.want("a group's receipt", wire.GroupReadReceipt, `{"not":"in it"}`)
+		bob.want("what came after it", wire.Send, `{"after":"it"}`)
+		bob.wantIdle("that is all")
+	})
+}
+
+func TestALoginThatMissedTooMuchMustPull(t *testing.T) {
+	for name, h := range map[string]*told{
+		"too many":     {truncated: true},
+		"too large":    {items: []chat.Item{said(9000, 7, strings.Repeat("x", 5000)), said(9001, 8, "y")}},
+		"nobody knows": {err: errors.New("away")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			converse(t, Config{Auth: AuthOptional, History: h, QueueBytes: 4000}, func(te *testEdge) {
+				bob := te.dial(3)
+				bob.write(wire.Login, `{"userId":"bob","cursor":4000}`)
+				if w := bob.readWelcome(); w.Code != chat.OK || !w.Resume || w.Resumed != 0 || !w.Truncated {
+					t.Errorf("the login is answered with %+v", w)
+				}
+				bob.wantIdle("it is sent nothing of it")
+			})
+		})
+	}
+}
+
+// TestMoreMayBeMissedThanMayWait sends a client that resumes more frames than its queue takes otherwise.
+func TestMoreMayBeMissedThanMayWait(t *testing.T) {
+	h := &told{}
+	for i := range chat.Seq(20) {
+		h.items = append(h.items, said(chat.Place(1000+i), i, "hi"))
+	}
+	converse(t, Config{Auth: AuthOptional, History: h, QueueFrames: 4}, func(te *testEdge) {
+		bob := te.dial(3)
+		bob.write(wire.Login, `{"userId":"bob","cursor":0}`)
+		synctest.Wait()
+		te.Deliver(&chat.Push{To: 11, Deliveries: []chat.Delivery{
+			{Revision: 11, Command: int32(wire.Send), Payload: []byte(`{"more":1}`), Sessions: []chat.SessionID{1}},
+		}})
+		if w := bob.readWelcome(); w.Resumed != 20 {
+			t.Errorf("the login is answered with %+v", w)
+		}
+		for range h.items {
+			if f, err := bob.read(); err != nil || f.Command != wire.Send {
+				t.Fatalf("got %v, %v", f.Command, err)
+			}
+		}
+		bob.want("what came after it", wire.Send, `{"more":1}`)
+	})
+}
