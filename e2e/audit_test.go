@@ -159,8 +159,10 @@ func tells(t *testing.T, h *house, acks map[string]chat.Seq, half time.Time) {
 		args []string
 		want map[string]int // conversation, events
 	}{
-		"alice":       {[]string{"--user", "alice"}, map[string]int{"10001/p/alice/bob": 120, "10001/p/alice/lld": 60, "10001/p/10002/alice": 1}},
-		"bob":         {[]string{"--user", "bob"}, map[string]int{"10001/p/alice/bob": 120}},
+		"alice": {[]string{"--user", "alice"}, map[string]int{
+			"10001/g/team": 2, "10001/p/alice/bob": 120, "10001/p/alice/lld": 60, "10001/p/10002/alice": 1,
+		}},
+		"bob":         {[]string{"--user", "bob"}, map[string]int{"10001/g/team": 1, "10001/p/alice/bob": 120}},
 		"nobody":      {[]string{"--user", "nobody"}, map[string]int{}},
 		"another app": {[]string{"--user", "alice", "--app", "10002"}, map[string]int{}},
 		"since": {

@@ -31,6 +31,30 @@ func (h *house) staff(edges, sequencers, fanouts, persists int) {
 	h.ready(streams.RoleSequence, sequencers)
 	h.ready(streams.RoleFanout, fanouts)
 	h.ready(streams.RolePersist, persists)
+	if sequencers > 0 && fanouts > 0 && persists > 0 {
+		h.settled()
+	}
+}
+
+// settled waits until the demo groups are made, and told to whoever is there: what a test's clients hear after that is the test's.
+func (h *house) settled() {
+	h.t.Helper()
+	h.eventually(30*time.Second, "the demo groups are in the log", func() error {
+		waiting, err := h.store.Outgoing(h.t.Context(), 1)
+		if err == nil && len(waiting) > 0 {
+			err = errors.New("changes wait in the outbox")
+		}
+		return err
+	})
+	for p := range chat.Partition(h.conn.Partitions()) {
+		h.eventually(10*time.Second, "the fan-out has it", func() error {
+			tail, err := h.conn.Tail(h.t.Context(), p)
+			if at := h.watch().Highest(streams.RoleFanout, p); err == nil && at < uint64(tail) {
+				err = fmt.Errorf("partition %d is handed out up to %d of %d", p, at, tail)
+			}
+			return err
+		})
+	}
 }
 
 func (h *house) startEdge(name string) *process {
