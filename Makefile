@@ -54,7 +54,7 @@ lint: ## Look for mistakes, and for imports against the floors
 
 .PHONY: test
 test: build ## Run all tests, against a real NATS and a real Postgres
-	go test -timeout 10m ./...
+	go test -timeout 20m ./...
 
 .PHONY: race
 race: ## Run the tests with the race detector

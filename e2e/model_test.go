@@ -48,7 +48,6 @@ type model struct {
 
 	mu                                                       sync.Mutex
 	messages, repeats, reads, recalls, changes, cuts, killed int
-	late                                                     []streams.Member
 }
 
 func (m *model) count(n *int) {
@@ -112,12 +111,12 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 func newModel(t *testing.T, seed uint64, env ...string) *model {
 	t.Helper()
 	if seed == 0 {
-		seed = rand.Uint64() //nolint:gosec // a test's
+		seed = rand.Uint64()
 	}
 	t.Logf("-model.seed %d", seed)
 	m := &model{
 		h: open(t, streams.Layout{}, env...), patience: 20 * time.Second,
-		rng: rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // a test's
+		rng: rand.New(rand.NewPCG(seed, 0)),
 	}
 	ctx := t.Context()
 	must := func(err error) {
@@ -185,7 +184,7 @@ func (m *model) run(ctx context.Context, d time.Duration) []string {
 	for _, p := range m.play {
 		wg.Go(func() { p.play(finish, until) })
 	}
-	wg.Go(func() { m.changeGroups(until, rand.New(rand.NewPCG(m.rng.Uint64(), 1))) }) //nolint:gosec // a test's
+	wg.Go(func() { m.changeGroups(until, rand.New(rand.NewPCG(m.rng.Uint64(), 1))) })
 	m.disturb(until)
 	for slot, p := range m.here {
 		if p == nil {
@@ -242,7 +241,7 @@ func (m *model) changeGroups(until context.Context, rng *rand.Rand) {
 		case 5:
 			err = m.h.store.LeaveGroup(until, group, user)
 		case 6:
-			err = m.h.store.SetRole(until, group, owner, user, chat.MemberRole(rng.IntN(2))) //nolint:gosec // 0 or 1
+			err = m.h.store.SetRole(until, group, owner, user, chat.MemberRole(rng.IntN(2)))
 		case 7:
 			err = m.h.store.MuteMember(until, group, owner, user, time.Now().Add(time.Duration(rng.IntN(3)-1)*time.Second))
 		}

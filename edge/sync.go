@@ -22,7 +22,7 @@ type History interface {
 }
 
 // atOnce is how many questions for history an edge asks at once: each holds a connection to Postgres.
-const atOnce = 16
+const atOnce = 8
 
 // query is a question for history that makes sense: one of the three is set.
 type query struct {

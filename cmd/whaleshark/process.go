@@ -174,8 +174,8 @@ func (p *process) connectDatabase(ctx context.Context, database func() (string, 
 			if err != nil {
 				return err
 			}
-			// 16 that an edge may hold for questions about history, and 8 for everything else.
-			if p.store, err = store.Open(ctx, url, store.Options{MaxConns: 24}); err != nil {
+			// 8 that an edge may hold for questions about history, and 8 for everything else.
+			if p.store, err = store.Open(ctx, url, store.Options{MaxConns: 16}); err != nil {
 				return hopeless{err}
 			}
 		}
