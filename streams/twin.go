@@ -71,7 +71,7 @@ func (t *Twin) open(ctx context.Context) error {
 
 func empty(s jetstream.Stream) error {
 	if n := s.CachedInfo().State.Msgs; n > 0 {
-		return fmt.Errorf("the broker to copy to holds a log with %d blocks already; give it an empty store directory", n)
+		return fmt.Errorf("the broker to copy to holds %d blocks of a log already; give it an empty store directory", n)
 	}
 	return nil
 }
@@ -140,6 +140,9 @@ func (t *Twin) settle(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
+
+// NATS returns the connection itself, for what only asks about the broker.
+func (t *Twin) NATS() *nats.Conn { return t.nc }
 
 // Close ends the connection.
 func (t *Twin) Close() { t.nc.Close() }
