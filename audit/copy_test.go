@@ -207,11 +207,13 @@ func TestErasedBodiesAreNowhereInTheCopy(t *testing.T) {
 		"recalled": {audit.Erasure{Recalled: true}, []string{"rash words"}, []string{"plain words", "dark words", "kind words", "more words", "last words"}},
 		"named": {
 			audit.Erasure{Places: []chat.Place{namedAt}},
-			[]string{"dark words"}, []string{"plain words", "rash words", "kind words", "more words", "last words"},
+			[]string{"dark words"},
+			[]string{"plain words", "rash words", "kind words", "more words", "last words"},
 		},
 		"both": {
 			audit.Erasure{Recalled: true, Places: []chat.Place{namedAt, recalledAt}},
-			[]string{"rash words", "dark words"}, []string{"plain words", "kind words", "more words", "last words"},
+			[]string{"rash words", "dark words"},
+			[]string{"plain words", "kind words", "more words", "last words"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func (auditCopyCmd) Help() string {
 second NATS server: every block at its revision and with its hash, for the hashes are taken of the bodies' digests. Places, numbers and everything
 that processes and Postgres remember of the log stay right.
 
-Nothing may be appended while it runs, and until the copy has taken the log's place: stop every edge and every worker first. NATS keeps running.
+Nothing may be appended while it runs, and until the copy has taken the log's place: stop every edge and every worker first. NATS keeps running, and so does Postgres, which verify compares the copy with.
 If the log has grown meanwhile, the command fails, and the copy is worth nothing.
 
 Give the second server the configuration of the first, with the same accounts, but with another port and an empty store_dir of its own. In a cluster
