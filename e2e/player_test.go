@@ -26,6 +26,7 @@ type player struct {
 	mu     sync.Mutex
 	c      *client.Client
 	cursor chat.Place // everything up to here has arrived
+	behind bool       // it has not, until what was too much for a login has been asked for
 	said   map[chat.Conversation]map[chat.Seq]*heardMessage
 	reads  map[chat.ReadKey]readAt
 	mine   []mine                 // what this device has said, and what it got for it
@@ -108,10 +109,12 @@ func (p *player) login(ctx context.Context, edge streams.Member, cursor chat.Pla
 	if err != nil {
 		return nil, err
 	}
+	p.behindIs(true)
 	w, err := c.Login(ctx)
 	if err == nil && w.Truncated {
 		err = p.catchUp(ctx, c, cursor)
 	}
+	p.behindIs(err != nil)
 	if err != nil {
 		_ = c.Close()
 		return nil, err
@@ -120,6 +123,12 @@ func (p *player) login(ctx context.Context, edge streams.Member, cursor chat.Pla
 	p.c = c
 	p.mu.Unlock()
 	return c, nil
+}
+
+func (p *player) behindIs(behind bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.behind = behind
 }
 
 // catchUp asks for what is too much to be sent with a login.
@@ -222,7 +231,9 @@ func (p *player) read(r wire.ReadPosition) {
 func (p *player) pong(w wire.Pong) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.cursor = max(p.cursor, w.Cursor)
+	if !p.behind {
+		p.cursor = max(p.cursor, w.Cursor)
+	}
 }
 
 // frame looks for answers to recalls, whoever still waits for them.
