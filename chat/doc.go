@@ -10,7 +10,10 @@
 //	message       a request to say something
 //	record        what happened in a conversation: a message with its seq, a refusal, a read, a recall, a change of a group
 //	roster        who is in a group and who was, with the places between which each may see its records
+//	stay          the time of a user in a group: from the place of his joining to that of his leaving
 //	change        what Postgres has decided of a group: it is carried into the log by the outbox
+//	cursor        a place up to which a client has everything
+//	status        how a user is seen: offline, online, or what his client says
 //	block         the records committed together, in one revision of the log's bucket
 //	log           all blocks of a partition, in order
 //	seq           a message's number in its conversation: 1, 2, 3, … without a gap
@@ -18,7 +21,7 @@
 //	head          a conversation's newest seq
 //	partition     the share of conversations whose token hashes to the same number
 //	position      how far a partition has folded its ingress in
-//	signal        something that passes and is never in the log: a receipt, the answer to a repeat
+//	signal        something that passes and is never in the log: a receipt, the answer to a repeat, typing
 //	route         which edge holds a session
 //	node          one process that takes part: an edge or a worker
 //	life          a memory stream between two losses of its content
