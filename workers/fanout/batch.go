@@ -1,6 +1,9 @@
 package fanout
 
 import (
+	"cmp"
+	"slices"
+
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
@@ -21,6 +24,9 @@ type item struct {
 	place    chat.Place
 	revision chat.Revision
 }
+
+// bytes is about what the item takes in memory.
+func (it *item) bytes() int { return len(it.record.Body) + len(it.record.Extra) + 512 }
 
 // batch works out who gets what, a push for each edge. It is pure: routes come in through the directory.
 type batch struct {
@@ -64,11 +70,14 @@ func (b *batch) lookAhead(items []item) {
 	}
 }
 
-// finish says what is said once a batch. It belongs to the last revision of the batch: an edge that has the batch has it.
-func (b *batch) finish(last chat.Revision) {
-	b.revision = last
+// finish says what is said once a batch. Each such thing belongs to the newest block that it tells of and goes with it: when an owner takes
+// over between the parts of a push, it is told neither twice nor never.
+func (b *batch) finish() {
 	b.sayNews()
 	b.sayReceipts()
+	for _, p := range b.pushes {
+		slices.SortStableFunc(p.Deliveries, func(x, y chat.Delivery) int { return cmp.Compare(x.Revision, y.Revision) })
+	}
 }
 
 // live returns the routes that count: of edges that live, and of each device the newest alone. An older session of a device is on its

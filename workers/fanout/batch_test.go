@@ -29,7 +29,7 @@ func pushed(routes []chat.Route, f func(*batch)) *batch {
 	}, limits{broadcast: 5, notify: 7})
 	b.revision = 7
 	f(b)
-	b.finish(8)
+	b.finish()
 	return b
 }
 

@@ -74,7 +74,7 @@ func own(
 		senders:  newLookUps(),
 		recalled: newRecalls(),
 	}
-	defer func() { cfg.Metrics.parked.Sub(float64(o.parked.records)) }()
+	defer func() { cfg.Metrics.parked.Sub(float64(o.parkedSaid)) }()
 	defer o.wg.Wait()
 	defer cancel()
 	if o.revision, err = o.start(ctx); err != nil {
@@ -117,14 +117,10 @@ func (o *owner) loop(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		var err error
-		log := o.in.Ready()
-		if o.parked.full() {
-			log = nil
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-log:
+		case <-o.in.Ready():
 			err = o.entries(ctx, o.in.Take(blocksAtOnce))
 		case <-o.signals.Ready():
 			err = o.handleSignals(ctx, o.signals.Take(signalsAtOnce))
@@ -141,6 +137,8 @@ func (o *owner) loop(ctx context.Context) error {
 		if errors.Is(err, errBehind) {
 			err = o.rewind(ctx)
 		}
+		o.cfg.Metrics.parked.Add(float64(o.parked.records - o.parkedSaid))
+		o.parkedSaid = o.parked.records
 		if err != nil {
 			return err
 		}

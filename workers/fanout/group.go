@@ -110,6 +110,8 @@ type groupNews struct {
 	place chat.Place
 	by    chat.UserID // who sent all that is new; empty: several
 	group *group
+
+	revision chat.Revision // of its block, as it is handed out
 }
 
 func (b *batch) note(r *chat.Record, place chat.Place, g *group) {
@@ -121,12 +123,13 @@ func (b *batch) note(r *chat.Record, place chat.Place, g *group) {
 	if n.by != r.Sender.User {
 		n.by = ""
 	}
-	n.seq, n.place = r.Seq, place
+	n.seq, n.place, n.revision = r.Seq, place, b.revision
 }
 
 // sayNews tells the members of very large groups that there is something new. Who sent all of it has it.
 func (b *batch) sayNews() {
 	for c, n := range b.news {
+		b.revision = n.revision
 		command, payload := news(c, n.seq, n.place)
 		for m := range n.group.roster.At(n.place) {
 			if m.User != n.by {

@@ -46,7 +46,8 @@ type house struct {
 	version int64
 
 	pushes *streams.Reader[streams.Pushed]
-	heard  []string // what the edge got and nobody has asked for yet
+	heard  []string      // what the edge got and nobody has asked for yet
+	served chat.Revision // what the edge was told
 }
 
 func newHouse(t *testing.T) *house {
@@ -142,6 +143,7 @@ func (h *house) hear() {
 		if p.Push == nil {
 			continue
 		}
+		h.served = max(h.served, p.Push.To)
 		for _, d := range p.Push.Deliveries {
 			slices.Sort(d.Sessions)
 			star := ""
@@ -257,15 +259,16 @@ func TestAColdGroupWaitsForPostgresAlone(t *testing.T) {
 	}
 }
 
-// TestTheLoopWaitsWhenTooMuchIsParked parks more than the owner holds.
-func TestTheLoopWaitsWhenTooMuchIsParked(t *testing.T) {
+// TestTooMuchToWaitIsReadAgain lets more wait than the owner holds: pairs go on, and when Postgres is back the log is read again from where
+// the waiting began.
+func TestTooMuchToWaitIsReadAgain(t *testing.T) {
 	h := newHouse(t)
 	h.block(h.change(chat.GroupCreated, "bob"))
 	h.save()
 	h.db.away.Store(true)
-	metrics := h.open()
-	seq := chat.Seq(0)
-	for range 10 {
+	h.open()
+	first, seq := h.tail.Revision+1, chat.Seq(0)
+	for range 11 {
 		var records []chat.Record
 		for range 1000 {
 			seq++
@@ -273,20 +276,22 @@ func TestTheLoopWaitsWhenTooMuchIsParked(t *testing.T) {
 		}
 		h.block(records...)
 	}
-	for deadline := time.Now().Add(10 * time.Second); value(t, metrics, "parked_records") < 10_000; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v records are parked", value(t, metrics, "parked_records"))
-		}
-		<-time.After(10 * time.Millisecond)
-	}
 	h.block(said(chat.PairOf(1, "carol", "dave"), "carol", 1))
-	h.wantNothing("the loop waits")
+	h.want("send_ack to [3]", "send to [4]")
+	h.wantNothing("postgres is away")
+	if h.served >= first {
+		t.Errorf("the edge was told that it is served up to %d, and %d waits", h.served, first)
+	}
 
 	h.db.away.Store(false)
 	for range seq {
-		h.want("*group_send to [2]")
+		h.want("group_send to [2]")
 	}
-	h.want("send_ack to [3]", "send to [4]")
+	h.want("send_ack to [3]", "send to [4]") // once more
+	h.wantNothing("it has all")
+	if h.served < h.tail.Revision {
+		t.Errorf("the edge was told that it is served up to %d of %d", h.served, h.tail.Revision)
+	}
 }
 
 // TestAReadReachesSendersOfLongAgo reads messages that are in Postgres alone.
@@ -346,4 +351,25 @@ func TestParkedRecordsOutliveARewind(t *testing.T) {
 	h.db.away.Store(false)
 	h.want("*created_group to [1]", "*added_member to [1 2]", "*group_send to [2]")
 	h.wantNothing("it has all")
+}
+
+// TestAStrangersTypingIsNotHeard types in a pair before and after something was said in it.
+func TestAStrangersTypingIsNotHeard(t *testing.T) {
+	h := newHouse(t)
+	h.open()
+	pair := chat.PairOf(1, "carol", "dave")
+	typing := &chat.Signal{Kind: chat.Typing, Conversation: pair, From: chat.Device{App: 1, User: "carol"}}
+	signal := func() {
+		if err := h.conn.Signal(typing); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.block(said(chat.PairOf(1, "alice", "bob"), "alice", 1))
+	h.want("send_ack to [1]", "send to [2]") // it listens
+	signal()
+	h.wantNothing("they have never spoken")
+	h.block(said(pair, "carol", 1))
+	h.want("send_ack to [3]", "send to [4]")
+	signal()
+	h.want("*typing to [4]")
 }

@@ -39,6 +39,16 @@ func (o *owner) receipt(out *batch, s *chat.Signal) {
 	}
 }
 
+// haveSpoken reports whether a pair has a message, as far as it is at hand: nobody hears that a stranger is typing. What is not at hand is
+// looked up for the next time.
+func (o *owner) haveSpoken(c chat.Conversation) bool {
+	head, known := o.heads[c]
+	if _, asked := o.cold[c]; !known && !asked && len(o.cold) < coldLimit {
+		o.cold[c] = nil
+	}
+	return head > 0
+}
+
 type headsAnswer struct {
 	asked []chat.Conversation
 	found chat.Facts

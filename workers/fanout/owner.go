@@ -39,11 +39,14 @@ type owner struct {
 	asking  bool
 	answers chan headsAnswer
 
-	rosters  *rosters
-	since    chat.Revision // a cold group has no change after it, up to revision, that is not parked
-	parked   *parked
-	senders  *lookUps
-	recalled *recalls
+	rosters *rosters
+	since   chat.Revision // a cold group has no change after it, up to revision, that is not parked
+	parked  *parked
+	rewinds int // how often the log was read again
+
+	parkedSaid int // how many records the metric counts of this owner
+	senders    *lookUps
+	recalled   *recalls
 
 	removing sync.Mutex // held while routes of dead edges are removed
 }
@@ -107,7 +110,7 @@ func (o *owner) decode(raw []streams.RawEntry) (items []item, last chat.Revision
 
 // handOut ends a batch and sends it; the arguments are those of send.
 func (o *owner) handOut(ctx context.Context, out *batch, before, to chat.Revision) error {
-	out.finish(to)
+	out.finish()
 	for reason, n := range out.degraded {
 		o.cfg.Metrics.degraded.WithLabelValues(reason).Add(float64(n))
 	}
@@ -147,9 +150,7 @@ func (o *owner) record(out *batch, it *item) {
 	}
 	g := o.rosters.get(r.Conversation)
 	if g == nil {
-		if o.parked.add(*it) {
-			o.cfg.Metrics.parked.Inc()
-		}
+		o.parked.add(*it)
 		return
 	}
 	size := g.size()
@@ -168,10 +169,8 @@ func (o *owner) group(out *batch, it *item, g *group) {
 // handleSignals hands out what passes. Whatever it refers to that is in the log already is read first, so that a receipt never
 // overtakes its message.
 func (o *owner) handleSignals(ctx context.Context, signals []*chat.Signal) error {
-	if !o.parked.full() {
-		if err := o.entries(ctx, o.in.Take(blocksAtOnce)); err != nil {
-			return err
-		}
+	if err := o.entries(ctx, o.in.Take(blocksAtOnce)); err != nil {
+		return err
 	}
 	out := o.newBatch()
 	for _, s := range signals {
@@ -192,6 +191,8 @@ func (o *owner) signal(out *batch, s *chat.Signal) {
 			s.Recalled = true // since it was answered
 		}
 		out.repeat(s, o.received.of(s))
+	case s.Kind == chat.Typing && s.Conversation.Kind == chat.Pair && !o.haveSpoken(s.Conversation):
+		o.cfg.Metrics.typingDropped.WithLabelValues("nothing said yet, or not at hand").Inc()
 	case s.Kind == chat.Typing:
 		now := chat.PlaceOf(o.cfg.Conn.Base(), o.revision+1, 0)
 		if dropped := out.typing(s, o.rosters.get(s.Conversation), now); dropped != "" {
@@ -203,10 +204,11 @@ func (o *owner) signal(out *batch, s *chat.Signal) {
 // everySoOften tells edges that had nothing to deliver how far they are, and removes the routes of dead ones.
 func (o *owner) everySoOften(ctx context.Context) error {
 	out := o.newBatch()
+	served := o.parked.served(o.revision)
 	alive := make(map[chat.NodeID]bool)
 	for _, m := range o.members.Of(streams.RoleEdge) {
 		alive[m.Node] = true
-		if max(o.served[m.Node], chat.Revision(m.Vector[o.partition])) < o.revision {
+		if max(o.served[m.Node], chat.Revision(m.Vector[o.partition])) < served {
 			out.push(m.Node)
 		}
 	}

@@ -72,7 +72,7 @@ func (b *batch) nobody(own []chat.Route, sender chat.Device, peer chat.UserID, s
 // pairRead tells the reader's other devices and all of the peer's how far the reader is.
 func (b *batch) pairRead(r *chat.Record, place chat.Place) {
 	peer, _ := r.Conversation.Peer(r.Sender.User)
-	p := position{r.Sender.User, r.Seq, place}
+	p := position{r.Sender.User, r.Seq, place, b.revision}
 	b.readElsewhere(r, peer, p)
 	if peer != r.Sender.User {
 		command, payload := readReceipt(r.Conversation, peer, p)

@@ -17,8 +17,8 @@ func parts(p *chat.Push) []*chat.Push {
 		n := len(d.Payload) + 5*len(d.Sessions) + 16
 		if size > 0 && size+n > partBytes {
 			part := &chat.Push{Partition: p.Partition, Deliveries: p.Deliveries[first:i]}
-			if p.To != 0 {
-				part.To = d.Revision - 1
+			if p.To != 0 && d.Revision != 0 {
+				part.To = min(p.To, d.Revision-1)
 			}
 			all = append(all, part)
 			first, size = i, 0

@@ -13,9 +13,10 @@ const rangeLimit = 10_000
 
 // position is how far somebody has read, and the place of the read's record.
 type position struct {
-	reader chat.UserID
-	seq    chat.Seq
-	place  chat.Place
+	reader   chat.UserID
+	seq      chat.Seq
+	place    chat.Place
+	revision chat.Revision // of the record's block, as it is handed out
 }
 
 // debt is what a group's sender is told once a batch: how far a reader is.
@@ -38,7 +39,7 @@ func (b *batch) readElsewhere(r *chat.Record, sender chat.UserID, p position) {
 
 // groupRead tells the reader's other devices, the sender that the reader has named, and everybody whose message was read.
 func (b *batch) groupRead(r *chat.Record, place chat.Place, g *group) {
-	p := position{r.Sender.User, r.Seq, place}
+	p := position{r.Sender.User, r.Seq, place, b.revision}
 	b.readElsewhere(r, r.Read.Named, p)
 	if r.Read.Named != "" {
 		b.owe(r.Conversation, r.Read.Named, p, g)
@@ -57,6 +58,7 @@ func (b *batch) groupRead(r *chat.Record, place chat.Place, g *group) {
 		b.owe(r.Conversation, u, p, g)
 	}
 	if unknown > from {
+		p.revision = 0 // it will be told as what passes is
 		b.unknown = append(b.unknown, unknownSenders{
 			messages: chat.SeqRange{Conversation: r.Conversation, After: from, To: unknown}, position: p,
 		})
@@ -82,6 +84,7 @@ func (b *batch) sayReceipts() {
 		if len(routes) == 0 {
 			continue
 		}
+		b.revision = b.debts[k].revision
 		command, payload := readReceipt(k.conversation, k.sender, b.debts[k])
 		b.deliver(command, payload, routes...)
 	}

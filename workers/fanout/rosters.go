@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -59,18 +60,18 @@ type question struct {
 	at     chat.Revision
 	ended  chat.Place    // stays that ended before it do not matter
 	since  chat.Revision // none of the groups has a change after it, up to at, that is not parked
+
+	rewinds int // how often the log had been read again
 }
 
-// patience is how long the loop waits for Postgres.
+// patience is how long the loop waits for an answer of Postgres.
 const patience = time.Second
 
 var errEnough = errors.New("enough of the log is read")
 
 // look finds groups: as Postgres has folded them, and what the log has of them after that.
 func (o *owner) look(ctx context.Context, q question) (map[chat.Conversation]*group, error) {
-	asking, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	facts, err := o.cfg.Database.LookUp(asking, chat.Needs{Groups: q.groups, Partition: o.partition, EndedBefore: q.ended})
+	facts, err := o.cfg.Database.LookUp(ctx, chat.Needs{Groups: q.groups, Partition: o.partition, EndedBefore: q.ended})
 	if err != nil {
 		return nil, err
 	}
@@ -132,12 +133,21 @@ func (o *owner) warm(ctx context.Context, items []item) {
 			cold = append(cold, c)
 		}
 	}
-	if len(cold) == 0 || o.parked.away {
-		return
+	for some := range slices.Chunk(cold, groupsAtOnce) {
+		if o.parked.away {
+			return
+		}
+		o.warmSome(ctx, some)
 	}
+}
+
+func (o *owner) warmSome(ctx context.Context, cold []chat.Conversation) {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	found, err := o.look(limited, question{cold, o.revision, chat.PlaceOf(o.cfg.Conn.Base(), o.revision, 0), o.since})
+	o.post.Beat() // many groups are many questions
+	found, err := o.look(limited, question{
+		groups: cold, at: o.revision, ended: chat.PlaceOf(o.cfg.Conn.Base(), o.revision, 0), since: o.since,
+	})
 	if err != nil {
 		o.parked.away = true
 		o.cfg.Metrics.lookUpFailures.Inc()

@@ -47,12 +47,14 @@ func (o *owner) rewind(ctx context.Context) error {
 	o.log.InfoContext(ctx, "an edge is further behind; reading the log again", "after", after, "before", o.revision)
 	o.in.Close()
 	o.in, o.revision = in, after
+	o.rewinds++
 	o.rosters, o.since = newRosters(rosterLimit), after // those that are warm may have forgotten who was there then
 	return nil
 }
 
 // send hands each edge its push, in parts if it is large, and waits until the broker has them all. What the broker does not take is sent
-// again, for as long as the edge lives. Before is what was handed out when the batch began, to is what an edge is served up to after it.
+// again, for as long as the edge lives. Before is what was handed out when the batch began, to is what an edge is served up to after it, if
+// nothing is parked; 0: nothing new.
 func (o *owner) send(ctx context.Context, out *batch, before, to chat.Revision) error {
 	if err := o.meet(ctx, out, before); err != nil {
 		return err
@@ -65,6 +67,9 @@ func (o *owner) send(ctx context.Context, out *batch, before, to chat.Revision) 
 	open := make(map[chat.NodeID][]*chat.Push, len(out.pushes)) // the first of each is on its way
 	push := func(edge chat.NodeID) {
 		o.cfg.Conn.Push(edge, open[edge][0], func(err error) { heard <- result{edge, err} })
+	}
+	if to != 0 {
+		to = o.parked.served(to)
 	}
 	for edge, p := range out.pushes {
 		p.To = to
