@@ -287,7 +287,9 @@ func (m *model) check(ctx context.Context) []string {
 		if len(faults) > 20 {
 			return faults
 		}
-		faults = append(faults, m.checkPlayer(ctx, x, p)...)
+		if faults = append(faults, m.checkPlayer(ctx, x, p)...); len(faults) > 0 {
+			m.patience = time.Second // it has failed already
+		}
 	}
 	if out, err := m.h.try("audit", "verify"); err != nil {
 		faults = append(faults, "audit verify: "+out)
