@@ -22,10 +22,12 @@ const (
 
 // TestConversation is the life of groups and pairs, told by what each device hears.
 func TestConversation(t *testing.T) {
+	t.Parallel() // with TestSync: it waits more than it works
 	h := open(t, streams.Layout{}, fmt.Sprint("WHALESHARK_RECALL_WINDOW=", recallWindow),
 		fmt.Sprint("WHALESHARK_PRESENCE_DELAY=", presenceDelay), fmt.Sprint("WHALESHARK_KICK_GRACE=", kickGrace))
 	h.staff(2, 1, 1, 1)
 	edges := h.ready(streams.RoleEdge, 2)
+	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
 		tell func(*testing.T, *house, []streams.Member)

@@ -14,9 +14,11 @@ import (
 
 // TestSync lets devices go away and come back: they are told what they have missed, or that it is too much, and can ask for all of it.
 func TestSync(t *testing.T) {
+	t.Parallel() // with TestConversation
 	h := open(t, streams.Layout{})
 	h.staff(2, 1, 1, 1)
 	edges := h.ready(streams.RoleEdge, 2)
+	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
 		tell func(*testing.T, *house, []streams.Member)
