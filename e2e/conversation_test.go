@@ -49,20 +49,22 @@ func TestConversation(t *testing.T) {
 	}
 }
 
-func (h *house) create(t *testing.T, id string, owner chat.UserID, members ...chat.UserID) chat.Conversation {
+// create makes a group of alice's.
+func (h *house) create(t *testing.T, id string, members ...chat.UserID) chat.Conversation {
 	t.Helper()
-	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{App: store.DemoApp, ID: id, Owner: owner, Name: id, Members: members})
+	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{App: store.DemoApp, ID: id, Owner: "alice", Name: id, Members: members})
 	must(t, err)
 	return chat.GroupOf(store.DemoApp, id)
 }
 
 func groupTalks(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	ctx := t.Context()
 	phone, web := h.guest(t, edges[0], "alice", chat.Android), h.guest(t, edges[1], "alice", chat.Web)
 	bob, a, b := h.guest(t, edges[0], "bob", chat.Web), h.guest(t, edges[1], "a", chat.IOS), h.guest(t, edges[1], "b", chat.Web)
 	lld, late := h.guest(t, edges[0], "lld", chat.Web), h.guest(t, edges[0], "bantanger", chat.Windows)
 
-	g := h.create(t, "g", "alice", "bob", "a", "b")
+	g := h.create(t, "g", "bob", "a", "b")
 	all("the group is there", []*guest{phone, web}, "2002 alice>g [alice]")
 	all("they are members", []*guest{phone, web, bob, a, b}, "2001 alice>g [bob a b]")
 	phone.say(in("g"), "hello", 1)
@@ -95,10 +97,11 @@ func groupTalks(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func groupRefuses(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	ctx := t.Context()
 	alice, bob, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[0], "a", chat.Web)
 	members, lld := []*guest{alice, bob, a}, h.guest(t, edges[1], "lld", chat.Web)
-	g := h.create(t, "quiet", "alice", "bob", "a")
+	g := h.create(t, "quiet", "bob", "a")
 	alice.hears("the group is there", "2002 alice>quiet [alice]")
 	all("they are members", members, "2001 alice>quiet [bob a]")
 	must(t, h.store.SetRole(ctx, g, "alice", "bob", chat.Manager))
@@ -130,6 +133,7 @@ func groupRefuses(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func readsMove(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	a := h.guest(t, edges[0], "a", chat.Web)
 	phone, web := h.guest(t, edges[0], "b", chat.Android), h.guest(t, edges[1], "b", chat.Web)
 	for i := range 3 {
@@ -163,10 +167,11 @@ func readsMove(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func groupReads(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	alice, bob, lld := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[1], "lld", chat.Web)
 	phone, web := h.guest(t, edges[0], "a", chat.Android), h.guest(t, edges[1], "a", chat.Web)
 	everybody := []*guest{alice, bob, lld, phone, web}
-	h.create(t, "r", "alice", "bob", "a", "lld")
+	h.create(t, "r", "bob", "a", "lld")
 	alice.hears("the group is there", "2002 alice>r [alice]")
 	all("they are members", everybody, "2001 alice>r [bob a lld]")
 	alice.say(in("r"), "one", 1)
@@ -187,9 +192,10 @@ func groupReads(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func recallErases(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	phone, web := h.guest(t, edges[0], "alice", chat.Android), h.guest(t, edges[1], "alice", chat.Web)
 	bob := h.guest(t, edges[1], "bob", chat.Web)
-	h.create(t, "c", "alice", "bob")
+	h.create(t, "c", "bob")
 	all("the group is there", []*guest{phone, web}, "2002 alice>c [alice]")
 	all("they are members", []*guest{phone, web, bob}, "2001 alice>c [bob]")
 	bob.say(in("c"), "old", 1)
@@ -228,8 +234,9 @@ func recallErases(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func typingPasses(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	alice, bob, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[1], "a", chat.Web)
-	h.create(t, "y", "alice", "bob")
+	h.create(t, "y", "bob")
 	alice.hears("the group is there", "2002 alice>y [alice]")
 	all("they are members", []*guest{alice, bob}, "2001 alice>y [bob]")
 	records := func() (n int) {
@@ -252,6 +259,7 @@ func typingPasses(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func phoneKicks(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	web, phone := h.guest(t, edges[1], "alice", chat.Web), h.guest(t, edges[0], "alice", chat.IOS)
 	other := h.guest(t, edges[1], "alice", chat.Android)
 	phone.hears("another phone has logged in", "9002 kicked")
@@ -272,6 +280,7 @@ func phoneKicks(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func watchersHear(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	ctx := t.Context()
 	bob := h.guest(t, edges[0], "bob", chat.Web)
 	within(t, 5*time.Second, "nobody is left of those who were here before", func() error {
@@ -298,7 +307,7 @@ func watchersHear(t *testing.T, h *house, edges []streams.Member) {
 	lld := h.guest(t, edges[1], "lld", chat.Web)
 	bob.hears("he comes", "4004 lld 1 ")
 	_ = lld.c.Close()
-	lld = h.guest(t, edges[1], "lld", chat.Web)
+	h.guest(t, edges[1], "lld", chat.Web)
 	pause(ctx, 3*presenceDelay) // longer than a word of it would take
 	nothingMore("he was never away", bob)
 

@@ -47,11 +47,12 @@ func (g *guest) leave() chat.Place {
 }
 
 func missedIsTold(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	ctx := t.Context()
 	alice, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "a", chat.Web)
 	bob, phone := h.guest(t, edges[0], "bob", chat.Web), h.guest(t, edges[1], "bob", chat.Android)
 	present := []*guest{alice, a, phone}
-	g := h.create(t, "g", "alice", "bob", "a")
+	g := h.create(t, "g", "bob", "a")
 	alice.hears("the group is there", "2002 alice>g [alice]")
 	all("they are members", append(present, bob), "2001 alice>g [bob a]")
 	alice.say(with("bob"), "before", 1)
@@ -104,6 +105,7 @@ func missedIsTold(t *testing.T, h *house, edges []streams.Member) {
 }
 
 func tooMuchIsAsked(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	const missed = 1010 // a login is sent 1,000
 	a, b := h.guest(t, edges[0], "a", chat.Web), h.guest(t, edges[1], "b", chat.Web)
 	a.say(with("b"), "m1", 1)
@@ -185,6 +187,7 @@ func pulls(t *testing.T, b *guest, history []string) {
 }
 
 func postgresAway(t *testing.T, h *house, edges []streams.Member) {
+	t.Helper()
 	alice, bob := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web)
 	pair, group := chat.Seq(5), chat.Seq(2) // what was said before
 	talk := func(id string) {
