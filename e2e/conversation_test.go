@@ -30,7 +30,7 @@ func TestConversation(t *testing.T) {
 	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
-		tell func(*testing.T, *house, []streams.Member)
+		tell func(scene)
 	}{
 		{"a group's members hear each other, and nobody else does", groupTalks},
 		{"who may not speak in a group is told why", groupRefuses},
@@ -41,7 +41,7 @@ func TestConversation(t *testing.T) {
 		{"a phone kicks another phone, and no browser", phoneKicks},
 		{"those who watch are told who comes and goes", watchersHear},
 	} {
-		t.Run(part.what, func(t *testing.T) { part.tell(t, h, edges) })
+		t.Run(part.what, func(t *testing.T) { part.tell(scene{t, h, edges}) })
 	}
 	h.persisted()
 	if out, err := h.try("audit", "verify"); err != nil {
@@ -57,8 +57,8 @@ func (h *house) create(t *testing.T, id string, members ...chat.UserID) chat.Con
 	return chat.GroupOf(store.DemoApp, id)
 }
 
-func groupTalks(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func groupTalks(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	ctx := t.Context()
 	phone, web := h.guest(t, edges[0], "alice", chat.Android), h.guest(t, edges[1], "alice", chat.Web)
 	bob, a, b := h.guest(t, edges[0], "bob", chat.Web), h.guest(t, edges[1], "a", chat.IOS), h.guest(t, edges[1], "b", chat.Web)
@@ -96,8 +96,8 @@ func groupTalks(t *testing.T, h *house, edges []streams.Member) {
 	wantLines(t, "the history of one who was removed", b.messages(in("g")), everything...)
 }
 
-func groupRefuses(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func groupRefuses(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	ctx := t.Context()
 	alice, bob, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[0], "a", chat.Web)
 	members, lld := []*guest{alice, bob, a}, h.guest(t, edges[1], "lld", chat.Web)
@@ -132,8 +132,8 @@ func groupRefuses(t *testing.T, h *house, edges []streams.Member) {
 	nothingMore("what was refused is not told", alice, bob, a, lld)
 }
 
-func readsMove(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func readsMove(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	a := h.guest(t, edges[0], "a", chat.Web)
 	phone, web := h.guest(t, edges[0], "b", chat.Android), h.guest(t, edges[1], "b", chat.Web)
 	for i := range 3 {
@@ -166,8 +166,8 @@ func readsMove(t *testing.T, h *house, edges []streams.Member) {
 	nothingMore("that is all", a, phone, web)
 }
 
-func groupReads(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func groupReads(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	alice, bob, lld := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[1], "lld", chat.Web)
 	phone, web := h.guest(t, edges[0], "a", chat.Android), h.guest(t, edges[1], "a", chat.Web)
 	everybody := []*guest{alice, bob, lld, phone, web}
@@ -191,8 +191,8 @@ func groupReads(t *testing.T, h *house, edges []streams.Member) {
 	nothingMore("each is told once, and others are not", everybody...)
 }
 
-func recallErases(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func recallErases(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	phone, web := h.guest(t, edges[0], "alice", chat.Android), h.guest(t, edges[1], "alice", chat.Web)
 	bob := h.guest(t, edges[1], "bob", chat.Web)
 	h.create(t, "c", "bob")
@@ -233,8 +233,8 @@ func recallErases(t *testing.T, h *house, edges []streams.Member) {
 	nothingMore("refusals and the repeat are not told", phone, web, bob)
 }
 
-func typingPasses(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func typingPasses(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	alice, bob, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web), h.guest(t, edges[1], "a", chat.Web)
 	h.create(t, "y", "bob")
 	alice.hears("the group is there", "2002 alice>y [alice]")
@@ -258,8 +258,8 @@ func typingPasses(t *testing.T, h *house, edges []streams.Member) {
 	}
 }
 
-func phoneKicks(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func phoneKicks(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	web, phone := h.guest(t, edges[1], "alice", chat.Web), h.guest(t, edges[0], "alice", chat.IOS)
 	other := h.guest(t, edges[1], "alice", chat.Android)
 	phone.hears("another phone has logged in", "9002 kicked")
@@ -279,8 +279,8 @@ func phoneKicks(t *testing.T, h *house, edges []streams.Member) {
 	all("those who stay", []*guest{web, other}, fmt.Sprintf("1103 bob>alice#%d who is there?", n))
 }
 
-func watchersHear(t *testing.T, h *house, edges []streams.Member) {
-	t.Helper()
+func watchersHear(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	ctx := t.Context()
 	bob := h.guest(t, edges[0], "bob", chat.Web)
 	within(t, 5*time.Second, "nobody is left of those who were here before", func() error {

@@ -16,6 +16,13 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
+// scene is a part of a test's story: its own test, in the house that all parts share. Told by a scene, a failure names the part's line.
+type scene struct {
+	t     *testing.T
+	h     *house
+	edges []streams.Member
+}
+
 // guest is a device at an edge that is chosen, and what it has heard: a line a frame, in order.
 type guest struct {
 	t       *testing.T
