@@ -47,10 +47,12 @@ func (h *house) settled() {
 		return err
 	})
 	for p := range chat.Partition(h.conn.Partitions()) {
-		h.eventually(10*time.Second, "the fan-out has it", func() error {
+		h.eventually(10*time.Second, "the fan-out and the edges have it", func() error {
 			tail, err := h.conn.Tail(h.t.Context(), p)
-			if at := h.watch().Highest(streams.RoleFanout, p); err == nil && at < uint64(tail) {
-				err = fmt.Errorf("partition %d is handed out up to %d of %d", p, at, tail)
+			for _, m := range append(h.watch().Of(streams.RoleFanout), h.watch().Of(streams.RoleEdge)...) {
+				if at, owns := m.Vector[p]; err == nil && owns && at < uint64(tail) {
+					err = fmt.Errorf("%s %s has partition %d up to %d of %d", m.Role, m.Node, p, at, tail)
+				}
 			}
 			return err
 		})

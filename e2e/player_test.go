@@ -29,7 +29,8 @@ type player struct {
 	behind bool       // it has not, until what was too much for a login has been asked for
 	said   map[chat.Conversation]map[chat.Seq]*heardMessage
 	reads  map[chat.ReadKey]readAt
-	mine   []mine                 // what this device has said, and what it got for it
+	saying map[string]mine        // what it has said, by its id
+	mine   []mine                 // what of it was acknowledged
 	asked  map[string]messageName // recalls by the id of their request
 	sent   int
 	faults []string
@@ -58,7 +59,6 @@ type messageName struct {
 type mine struct {
 	messageName
 	id, body string
-	at       time.Time
 }
 
 func newPlayer(m *model, user chat.UserID, n int, seed uint64) *player {
@@ -67,7 +67,7 @@ func newPlayer(m *model, user chat.UserID, n int, seed uint64) *player {
 		id:    chat.Device{App: modelApp, User: user, Client: chat.Web, IMEI: fmt.Sprint("d", n)},
 		said:  make(map[chat.Conversation]map[chat.Seq]*heardMessage),
 		reads: make(map[chat.ReadKey]readAt),
-		asked: make(map[string]messageName),
+		asked: make(map[string]messageName), saying: make(map[string]mine),
 	}
 }
 
@@ -104,7 +104,7 @@ func (p *player) login(ctx context.Context, edge streams.Member, cursor chat.Pla
 	}
 	c, err := client.Dial(ctx, client.Config{
 		URL: url, Device: p.id, Resume: true, Cursor: cursor, Receipts: true, Ping: 300 * time.Millisecond,
-		Handler: client.Handler{Message: p.message, Read: p.read, Recall: p.recall, Pong: p.pong, Frame: p.frame},
+		Handler: client.Handler{Message: p.message, Read: p.read, Recall: p.recall, Pong: p.pong, Ack: p.ack, Frame: p.frame},
 	})
 	if err != nil {
 		return nil, err
@@ -278,38 +278,58 @@ func (p *player) play(ctx, until context.Context) {
 			_ = c.Close()
 			p.m.count(&p.m.cuts)
 		}
-		rest(until, time.Duration(p.rng.IntN(120))*time.Millisecond)
+		rest(until, time.Duration(p.rng.IntN(70))*time.Millisecond)
 	}
 }
 
-// say says something new, and again until it is answered.
+// say says something new, and again until it is answered. Two attempts may have two answers: a member may be muted at the first and not at
+// the second, so a refusal does not end it for good.
 func (p *player) say(ctx context.Context, m wire.Message) {
 	p.sent++
 	m.MessageID = fmt.Sprintf("%s-%s-%d", p.id.User, p.id.IMEI, p.sent)
 	m.Body = fmt.Sprintf("%s says %d", p.id, p.sent)
 	m.First = true
-	ack, err := p.send(ctx, m)
-	if err != nil {
-		if e, ok := errors.AsType[chat.Error](err); ok {
-			if m.Group == "" {
-				p.mu.Lock()
-				p.fault("%s was refused: %v", m.MessageID, e)
-				p.mu.Unlock()
-			}
-			return
-		}
-		p.mu.Lock()
-		p.fault("%s had no answer: %v", m.MessageID, err)
-		p.mu.Unlock()
-		return
+	p.mu.Lock()
+	p.saying[m.MessageID] = mine{
+		messageName: messageName{conversation: p.in(wire.Where{To: m.To, Group: m.Group}, p.id.User)}, id: m.MessageID, body: m.Body,
 	}
-	n := messageName{p.in(wire.Where{To: m.To, Group: m.Group}, p.id.User), ack.Seq}
-	p.m.count(&p.m.messages)
+	p.mu.Unlock()
+	_, err := p.send(ctx, m)
+	e, refused := errors.AsType[chat.Error](err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mine = append(p.mine, mine{n, m.MessageID, m.Body, time.Now()})
-	e := p.entry(n)
-	e.told, e.id, e.from, e.body = true, m.MessageID, p.id.User, m.Body
+	switch {
+	case err == nil:
+		p.m.count(&p.m.messages)
+	case !refused:
+		p.fault("%s had no answer: %v", m.MessageID, err)
+	case m.Group == "":
+		p.fault("%s was refused: %v", m.MessageID, e)
+	}
+}
+
+// ack notes what a message of this device got, whoever still waits for it.
+func (p *player) ack(a wire.Ack) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m, known := p.saying[a.MessageID]
+	switch {
+	case a.Code != chat.OK:
+		return
+	case !known:
+		p.fault("an ack of %s, which it has not sent", a.MessageID)
+		return
+	case m.seq != 0 && m.seq != a.Seq:
+		p.fault("%s was numbered %d, and now %d", a.MessageID, m.seq, a.Seq)
+		return
+	case m.seq != 0:
+		return
+	}
+	m.seq = a.Seq
+	p.saying[a.MessageID] = m
+	p.mine = append(p.mine, m)
+	e := p.entry(m.messageName)
+	e.told, e.id, e.from, e.body = true, m.id, p.id.User, m.body
 }
 
 // repeat says again what was acknowledged: the answer must be the first one.

@@ -16,6 +16,7 @@ import (
 type auditCmd struct {
 	Verify auditVerifyCmd `cmd:"" help:"Check the log against its promises, and Postgres against the log."`
 	Replay auditReplayCmd `cmd:"" help:"Print what happened, from the log alone."`
+	Copy   auditCopyCmd   `cmd:"" help:"Copy the log to another NATS server, without the bodies of some messages."`
 }
 
 type auditVerifyCmd struct {

@@ -21,7 +21,7 @@ func TestToolsCreateNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	for _, tool := range [][]string{{"status"}, {"audit", "verify"}, {"audit", "replay", "--user", "alice"}} {
+	for _, tool := range [][]string{{"status"}, {"audit", "verify"}, {"audit", "replay", "--user", "alice"}, {"audit", "copy", "--to", b.URL()}} {
 		fails(t, "the broker holds no log", append(tool, "--data", t.TempDir(), "--nats", b.URL())...)
 	}
 	nc, err := nats.Connect(b.URL())
