@@ -256,15 +256,15 @@ func (d *device) close() {
 }
 
 // sawAll checks that a device that was never cut off saw seqs 1 to n, each once and in order.
-func (d *device) sawAll(t *testing.T, c chat.Conversation, want []chat.Seq) {
-	t.Helper()
+func (d *device) sawAll(tb testing.TB, c chat.Conversation, want []chat.Seq) {
+	tb.Helper()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.late) > 0 {
-		t.Errorf("%s saw disorder: %v", d.id, d.late)
+		tb.Errorf("%s saw disorder: %v", d.id, d.late)
 	}
 	if got := d.seen[c]; !slices.Equal(got, want) {
-		t.Errorf("%s saw %d messages, want %d: first difference at %d", d.id, len(got), len(want), firstDifference(got, want))
+		tb.Errorf("%s saw %d messages, want %d: first difference at %d", d.id, len(got), len(want), firstDifference(got, want))
 	}
 }
 

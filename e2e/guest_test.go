@@ -16,6 +16,13 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
+// scene is a part of a test's story: its own test, in the house that all parts share. Told by a scene, a failure names the part's line.
+type scene struct {
+	t     *testing.T
+	h     *house
+	edges []streams.Member
+}
+
 // guest is a device at an edge that is chosen, and what it has heard: a line a frame, in order.
 type guest struct {
 	t       *testing.T
@@ -296,3 +303,20 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 
 func with(user chat.UserID) wire.Where { return wire.Where{To: user} }
 func in(group string) wire.Where       { return wire.Where{Group: group} }
+
+// furnished waits until both edges have told of the demo groups: those who come after that hear of their own alone.
+func (h *house) furnished(t *testing.T, edges []streams.Member) {
+	t.Helper()
+	within(t, 30*time.Second, "the demo groups are in the log", func() error {
+		waiting, err := h.store.Outgoing(t.Context(), 1)
+		if err == nil && len(waiting) > 0 {
+			err = fmt.Errorf("%s still waits for a change", waiting[0].Conversation)
+		}
+		return err
+	})
+	for _, e := range edges {
+		outsider := h.guest(t, e, "admin", chat.Web)
+		nothingMore("the demo groups are told of", outsider)
+		_ = outsider.c.Close()
+	}
+}

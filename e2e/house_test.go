@@ -59,7 +59,7 @@ var lookAtSources = sync.OnceFunc(func() {
 
 // house is one deployment: a broker, a database, and whatever a test starts.
 type house struct {
-	t       *testing.T
+	t       testing.TB
 	dir     string
 	env     []string
 	layout  streams.Layout
@@ -75,25 +75,25 @@ type house struct {
 }
 
 // open starts NATS and Postgres, seeded with the demo data, and looks into both. Env holds further settings of the processes.
-func open(t *testing.T, layout streams.Layout, env ...string) *house {
-	t.Helper()
+func open(tb testing.TB, layout streams.Layout, env ...string) *house {
+	tb.Helper()
 	lookAtSources()
-	dir, err := os.MkdirTemp("", "whaleshark-house-") //nolint:usetesting // t.TempDir is within a folder of mode 0700
+	dir, err := os.MkdirTemp("", "whaleshark-house-") //nolint:usetesting // tb.TempDir is within a folder of mode 0700
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if err := os.Chmod(dir, 0o711); err != nil { // the database's user passes through
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	port := freePort(t)
-	h := &house{t: t, dir: dir, layout: layout, natsURL: fmt.Sprintf("nats://127.0.0.1:%d", port)}
+	port := freePort(tb)
+	h := &house{t: tb, dir: dir, layout: layout, natsURL: fmt.Sprintf("nats://127.0.0.1:%d", port)}
 	h.env = append(os.Environ(), "WHALESHARK_DATA="+dir, "WHALESHARK_NATS="+h.natsURL, "WHALESHARK_LOG_LEVEL=info")
 	h.env = append(h.env, env...)
-	t.Cleanup(h.close)
+	tb.Cleanup(h.close)
 	config := fmt.Sprintf("server_name: e2e\nlisten: 127.0.0.1:%d\njetstream { store_dir: %q, sync_interval: always }\n",
 		port, filepath.Join(dir, "nats"))
 	if err := os.WriteFile(filepath.Join(dir, "nats.conf"), []byte(config), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h.startPostgres()
 	h.startNATS()
@@ -140,11 +140,11 @@ func (h *house) look() {
 }
 
 // freePort finds a port that nobody listens on now.
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).Port

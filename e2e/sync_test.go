@@ -14,18 +14,20 @@ import (
 
 // TestSync lets devices go away and come back: they are told what they have missed, or that it is too much, and can ask for all of it.
 func TestSync(t *testing.T) {
+	t.Parallel() // with TestConversation
 	h := open(t, streams.Layout{})
 	h.staff(2, 1, 1, 1)
 	edges := h.ready(streams.RoleEdge, 2)
+	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
-		tell func(*testing.T, *house, []streams.Member)
+		tell func(scene)
 	}{
 		{"who was away hears what was missed, and then what is new", missedIsTold},
 		{"who was away for too long asks for it", tooMuchIsAsked},
 		{"chats go on without Postgres, and history follows", postgresAway},
 	} {
-		t.Run(part.what, func(t *testing.T) { part.tell(t, h, edges) })
+		t.Run(part.what, func(t *testing.T) { part.tell(scene{t, h, edges}) })
 	}
 	h.persisted()
 	if out, err := h.try("audit", "verify"); err != nil {
@@ -44,12 +46,13 @@ func (g *guest) leave() chat.Place {
 	return cursor
 }
 
-func missedIsTold(t *testing.T, h *house, edges []streams.Member) {
+func missedIsTold(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	ctx := t.Context()
 	alice, a := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "a", chat.Web)
 	bob, phone := h.guest(t, edges[0], "bob", chat.Web), h.guest(t, edges[1], "bob", chat.Android)
 	present := []*guest{alice, a, phone}
-	g := h.create(t, "g", "alice", "bob", "a")
+	g := h.create(t, "g", "bob", "a")
 	alice.hears("the group is there", "2002 alice>g [alice]")
 	all("they are members", append(present, bob), "2001 alice>g [bob a]")
 	alice.say(with("bob"), "before", 1)
@@ -101,7 +104,8 @@ func missedIsTold(t *testing.T, h *house, edges []streams.Member) {
 	nothingMore("nothing comes twice", alice, a, bob, phone)
 }
 
-func tooMuchIsAsked(t *testing.T, h *house, edges []streams.Member) {
+func tooMuchIsAsked(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	const missed = 1010 // a login is sent 1,000
 	a, b := h.guest(t, edges[0], "a", chat.Web), h.guest(t, edges[1], "b", chat.Web)
 	a.say(with("b"), "m1", 1)
@@ -182,7 +186,8 @@ func pulls(t *testing.T, b *guest, history []string) {
 	}
 }
 
-func postgresAway(t *testing.T, h *house, edges []streams.Member) {
+func postgresAway(s scene) {
+	t, h, edges := s.t, s.h, s.edges
 	alice, bob := h.guest(t, edges[0], "alice", chat.Web), h.guest(t, edges[1], "bob", chat.Web)
 	pair, group := chat.Seq(5), chat.Seq(2) // what was said before
 	talk := func(id string) {
