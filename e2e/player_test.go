@@ -63,7 +63,7 @@ type mine struct {
 
 func newPlayer(m *model, user chat.UserID, n int, seed uint64) *player {
 	return &player{
-		m: m, ws: n%2 == 1, rng: rand.New(rand.NewPCG(seed, uint64(n))), //nolint:gosec // a test's
+		m: m, ws: n%2 == 1, rng: rand.New(rand.NewPCG(seed, uint64(n))),
 		id:    chat.Device{App: modelApp, User: user, Client: chat.Web, IMEI: fmt.Sprint("d", n)},
 		said:  make(map[chat.Conversation]map[chat.Seq]*heardMessage),
 		reads: make(map[chat.ReadKey]readAt),
