@@ -174,6 +174,8 @@ func (c *conn) send(f frame) {
 	case taken:
 	case ended:
 		c.edge.metrics.drop(dropEnding, 1)
+	case known:
+		c.edge.metrics.drop(dropResumed, 1)
 	case full:
 		c.edge.metrics.drop(chat.SlowConsumer.String(), 1)
 		c.end(because(chat.SlowConsumer))

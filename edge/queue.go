@@ -31,13 +31,14 @@ type queue struct {
 
 	mu                      sync.Mutex
 	waiting                 []frame
-	frames                  int     // waiting and being written
-	bytes                   int     // of those
-	spareFrames, spareBytes int     // the bounds are wider by this until the queue is empty: see resume
-	held                    bool    // a login is being answered: what arrives waits behind the answer
-	writing                 bool    // a writer runs
-	end                     *ending // set once: nothing more is taken
-	closed                  bool    // the connection is gone: no writer starts any more
+	frames                  int           // waiting and being written
+	bytes                   int           // of those
+	spareFrames, spareBytes int           // the bounds are wider by this until the queue is empty: see resume
+	held                    bool          // a login is being answered: what arrives waits behind the answer
+	resumed                 chat.Revision // up to here the login was told of all records: see resume
+	writing                 bool          // a writer runs
+	end                     *ending       // set once: nothing more is taken
+	closed                  bool          // the connection is gone: no writer starts any more
 }
 
 // verdict is what became of a frame that was put.
@@ -47,6 +48,7 @@ const (
 	taken verdict = iota
 	full          // not taken: the client is slow
 	ended         // not taken: the connection is ending
+	known         // not taken: the login was told of it when it resumed
 )
 
 // put queues a frame. If no writer runs, it calls start, which must not block.
@@ -56,6 +58,8 @@ func (q *queue) put(f frame, start func()) verdict {
 	switch {
 	case q.end != nil || q.closed:
 		return ended
+	case q.knows(f):
+		return known
 	case q.frames > 0 && (q.frames >= q.maxFrames+q.spareFrames || q.bytes+f.size() > q.maxBytes+q.spareBytes):
 		return full
 	}
@@ -63,6 +67,10 @@ func (q *queue) put(f frame, start func()) verdict {
 	q.wake(start)
 	return taken
 }
+
+// knows reports whether a frame tells again of a record that the login was told of. Such frames come for as long as the fan-out is behind
+// the revision up to which the login was told.
+func (q *queue) knows(f frame) bool { return f.revision != 0 && f.revision <= q.resumed && f.tells() }
 
 func (q *queue) push(f frame) {
 	q.waiting = append(q.waiting, f)

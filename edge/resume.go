@@ -103,15 +103,15 @@ func (f frame) tells() bool {
 	}
 }
 
-// resume puts a login's answer and what it has missed before what has waited, without the frames that tell of it again. The queue is bounded as
-// if what was missed were not in it, until it is empty.
-func (q *queue) resume(answer frame, r *resumed, start func()) {
+// resume puts a login's answer and what it has missed before what has waited, without the frames that tell of it again, now and later; it
+// returns how many of them waited. The queue is bounded as if what was missed were not in it, until it is empty.
+func (q *queue) resume(answer frame, r *resumed, start func()) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.held || q.end != nil {
-		return
+		return 0
 	}
-	q.held = false
+	q.held, q.resumed = false, r.end
 	waited := q.waiting
 	q.waiting = nil
 	if answer.command != 0 {
@@ -123,8 +123,9 @@ func (q *queue) resume(answer frame, r *resumed, start func()) {
 		q.spareBytes += f.size()
 	}
 	for _, f := range waited {
-		if f.revision != 0 && f.revision <= r.end && f.tells() {
+		if q.knows(f) {
 			q.pop(f)
+			dropped++
 		} else {
 			q.waiting = append(q.waiting, f)
 		}
@@ -132,4 +133,5 @@ func (q *queue) resume(answer frame, r *resumed, start func()) {
 	if len(q.waiting) > 0 {
 		q.wake(start)
 	}
+	return dropped
 }

@@ -189,6 +189,31 @@ func TestALoginResumes(t *testing.T) {
 		bob.want("a group's receipt", wire.GroupReadReceipt, `{"not":"in it"}`)
 		bob.want("what came after it", wire.Send, `{"after":"it"}`)
 		bob.wantIdle("that is all")
+		te.wantCounted("dropped_total", dropResumed, 2)
+	})
+}
+
+// TestTheFanOutMayBeBehindALogin lets frames that tell of what was missed come after the login was answered.
+func TestTheFanOutMayBeBehindALogin(t *testing.T) {
+	h := &told{items: []chat.Item{said(9000, 7, "hi")}}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		bob := te.dial(3)
+		bob.write(wire.Login, `{"userId":"bob","cursor":4000}`)
+		if w := bob.readWelcome(); w.Resumed != 1 {
+			t.Errorf("the login is answered with %+v", w)
+		}
+		bob.want("what was missed", wire.Send, saidHi+`}`)
+		push := func(revision chat.Revision, c wire.Command, payload string) {
+			te.Deliver(&chat.Push{To: revision, Deliveries: []chat.Delivery{
+				{Revision: revision, Command: int32(c), Payload: []byte(payload), Sessions: []chat.SessionID{1}},
+			}})
+		}
+		push(9, wire.Send, `{"in":"what was missed"}`)
+		push(10, wire.GroupReadReceipt, `{"not":"in it"}`)
+		bob.want("a group's receipt", wire.GroupReadReceipt, `{"not":"in it"}`)
+		push(11, wire.Send, `{"after":"it"}`)
+		bob.want("what came after it", wire.Send, `{"after":"it"}`)
+		te.wantCounted("dropped_total", dropResumed, 1)
 	})
 }
 
