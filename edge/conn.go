@@ -197,6 +197,7 @@ func (c *conn) write() {
 		}
 		if err := c.transport.write(batch, &c.route.Device); err != nil {
 			c.edge.metrics.drop(dropWrite, len(batch))
+			c.out.close()
 			_ = c.link.Close() // the reader sees it, and ends the connection
 			return
 		}

@@ -36,13 +36,15 @@ func (c *conn) missed(ctx context.Context, l *login) resumed {
 			return err
 		}
 		r.cursor, r.records = h.PlaceAfter(r.end), len(items)
-		room := budget(c.edge.cfg.QueueBytes)
+		room := &budget{left: c.edge.cfg.QueueBytes}
 		for i := range items {
-			if !room.take(&items[i]) {
-				r.truncated = true
-				break
+			for _, f := range framesOf(&items[i], l.device.User) {
+				if !room.take(f.size()) {
+					r.truncated = true
+					return nil
+				}
+				r.frames = append(r.frames, f)
 			}
-			r.frames = append(r.frames, framesOf(&items[i], l.device.User)...)
 		}
 		return nil
 	})
