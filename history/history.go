@@ -43,7 +43,7 @@ type Database[S Snapshot] interface {
 // Config tunes history. A zero field has the default that its comment names.
 type Config struct {
 	PullLimit   int // how many messages a pull goes back; default 1,000
-	UnreadLimit int // how far unread messages are counted; default 10,000
+	UnreadLimit int // of how many messages after a read position, the newest, the unread ones are counted; default 10,000
 	MaxLog      int // how many bytes of a partition's log Postgres may be behind; more is refused as unavailable; default 64 MiB
 }
 
