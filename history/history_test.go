@@ -3,6 +3,7 @@ package history_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -204,6 +205,23 @@ func (w *world) checkPages(h *history.History, user chat.UserKey, of chat.Conver
 		}
 	}
 	same(w, paged, w.naive.records(user, of, 0, 0, descending), "fifteen at a time, the records of %v for %v, descending %v", of, user, descending)
+}
+
+// TestARangeMayEndAnywhere asks with the largest number there is as the end.
+func TestARangeMayEndAnywhere(t *testing.T) {
+	w := newWorld(t, 1)
+	h := w.history(history.Config{})
+	of := chat.PairOf(plainApp, "ann", "bob")
+	user := chat.UserKey{App: plainApp, User: "ann"}
+	for len(w.naive.of(of)) == 0 {
+		w.step()
+	}
+	page, err := h.Records(t.Context(), user, of, 0, math.MaxInt64, false, 0)
+	w.must(err)
+	same(w, page.Items, w.naive.records(user, of, 0, 0, false), "the records of %v", of)
+	page, err = h.Messages(t.Context(), user, of, 0, math.MaxInt64, false, 0)
+	w.must(err)
+	same(w, page.Items, w.naive.messages(user, of, 0, 0, false), "the messages of %v", of)
 }
 
 func (w *world) must(err error) {
