@@ -67,7 +67,7 @@ func New[S Snapshot](cfg Config, log Log, database Database[S]) *History {
 		return database.Look(ctx, func(s S) error { return f(s) })
 	}}
 	for p := range chat.Partition(log.Partitions()) {
-		h.windows = append(h.windows, &window{partition: p, limit: cfg.MaxLog})
+		h.windows = append(h.windows, &window{partition: p, limit: cfg.MaxLog, lock: make(chan struct{}, 1)})
 	}
 	return h
 }
