@@ -20,6 +20,8 @@ const (
 	maxWatchTTL     = time.Hour
 	typingEvery     = time.Second // how often a session may say that somebody types
 	typingBurst     = 5           // and how many times at once
+	statusEvery     = time.Second // how often a session may say how it is: each time is a route written, and a frame to each who watches
+	statusBurst     = 5           // and how many times at once
 )
 
 func (s *session) ask(f *wire.Up, now time.Time) (step, error) {
@@ -35,7 +37,7 @@ func (s *session) ask(f *wire.Up, now time.Time) (step, error) {
 	case wire.Typing:
 		return s.types(f, now)
 	case wire.Status:
-		return s.status(f)
+		return s.status(f, now)
 	case wire.Changes, wire.History, wire.Pull:
 		return s.query(f)
 	default:
@@ -163,7 +165,8 @@ func (s *session) types(f *wire.Up, now time.Time) (step, error) {
 	return step{signal: &chat.Signal{Kind: chat.Typing, Conversation: where, From: s.device}}, err
 }
 
-func (s *session) status(f *wire.Up) (step, error) {
+// status is limited for itself, and what is too much is dropped.
+func (s *session) status(f *wire.Up, now time.Time) (step, error) {
 	x, err := wire.ParseStatusSet(f.Body)
 	if err == nil && (x.Status < wire.Online || x.Status == wire.Offline) {
 		err = chat.Errorf(chat.BadParameter, "status is missing, below %d or %d, which is the server's to say", wire.Online, wire.Offline)
@@ -171,7 +174,16 @@ func (s *session) status(f *wire.Up) (step, error) {
 	if err == nil {
 		err = checkLength("customStatus", x.Custom, maxCustomStatus)
 	}
-	return step{status: &x}, err
+	if err != nil {
+		return step{}, err
+	}
+	if s.statuses == nil {
+		s.statuses = rate.NewLimiter(rate.Every(statusEvery), statusBurst)
+	}
+	if !s.statuses.AllowN(now, 1) {
+		return step{dropped: dropStatus}, nil
+	}
+	return step{status: &x}, nil
 }
 
 func (s *session) watch(f *wire.Up) (step, error) {

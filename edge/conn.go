@@ -174,6 +174,8 @@ func (c *conn) send(f frame) {
 	case taken:
 	case ended:
 		c.edge.metrics.drop(dropEnding, 1)
+	case known:
+		c.edge.metrics.drop(dropResumed, 1)
 	case full:
 		c.edge.metrics.drop(chat.SlowConsumer.String(), 1)
 		c.end(because(chat.SlowConsumer))
@@ -195,6 +197,7 @@ func (c *conn) write() {
 		}
 		if err := c.transport.write(batch, &c.route.Device); err != nil {
 			c.edge.metrics.drop(dropWrite, len(batch))
+			c.out.close()
 			_ = c.link.Close() // the reader sees it, and ends the connection
 			return
 		}

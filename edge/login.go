@@ -25,7 +25,8 @@ func (c *conn) enter(ctx context.Context, l *login) {
 	}
 	missed := c.missed(ctx, l)
 	c.phase.Store(present)
-	c.out.resume(c.session.accept(c.route, time.Now(), &missed), &missed, c.startWrite)
+	dropped := c.out.resume(c.session.accept(c.route, time.Now(), &missed), &missed, c.startWrite)
+	c.edge.metrics.drop(dropResumed, dropped)
 	if c.endAt.Load() != 0 { // it ended while it was entering, when nobody else might end the session
 		c.leave()
 	}

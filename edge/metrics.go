@@ -15,7 +15,9 @@ const (
 	dropUnknown = "unknown_outcome" // nobody knows whether the request is in the ingress
 	dropAbsent  = "absent"          // the session is not here any more
 	dropServed  = "served"          // the partition's revision was delivered before
+	dropResumed = "resumed"         // the login was told of the same record when it resumed
 	dropTyping  = "typing"          // somebody types faster than anybody wants to know
+	dropStatus  = "status"          // a session says how it is more often than anybody wants to know
 )
 
 // metrics are what an edge counts.

@@ -138,7 +138,7 @@ func TestABurstOfStatusesIsFewWrites(t *testing.T) {
 				return nil
 			}
 		})
-		for i := range 100 {
+		for i := range statusBurst {
 			bob.write(wire.Status, fmt.Sprintf(`{"status":1,"customStatus":"%d"}`, i))
 		}
 		synctest.Wait()
@@ -146,11 +146,17 @@ func TestABurstOfStatusesIsFewWrites(t *testing.T) {
 		if f, err := other.read(); err != nil || f.Command != wire.StatusSync { // one of the first
 			t.Fatalf("got %v %s, %v; want a status", f.Command, f.Body, err)
 		}
-		other.want("the newest", wire.StatusSync, `{"userId":"bob","status":1,"customStatus":"99","appId":10001,"clientType":2,"imei":"phone"}`)
+		other.want("the newest", wire.StatusSync, `{"userId":"bob","status":1,"customStatus":"4","appId":10001,"clientType":2,"imei":"phone"}`)
 		synctest.Wait()
-		if len(written) != 2 || written[1] != "99" {
+		if len(written) != 2 || written[1] != "4" {
 			t.Errorf("the route was written with %v; want twice, the second time with the newest", written)
 		}
+		for range 3 {
+			bob.write(wire.Status, `{"status":1,"customStatus":"too often"}`)
+		}
+		other.wantIdle("what is too much")
+		te.wantCounted("dropped_total", dropStatus, 3)
+		te.advance(statusEvery)
 		// A status that cannot be written is what the session says all the same, for the station to write it.
 		te.streams.set(func(s *recorder) {
 			s.putRoute = func(context.Context, chat.Route) error { return errors.New("no connection") }

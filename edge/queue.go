@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"sync"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -31,13 +32,15 @@ type queue struct {
 
 	mu                      sync.Mutex
 	waiting                 []frame
-	frames                  int     // waiting and being written
-	bytes                   int     // of those
-	spareFrames, spareBytes int     // the bounds are wider by this until the queue is empty: see resume
-	held                    bool    // a login is being answered: what arrives waits behind the answer
-	writing                 bool    // a writer runs
-	end                     *ending // set once: nothing more is taken
-	closed                  bool    // the connection is gone: no writer starts any more
+	frames                  int           // waiting and being written
+	bytes                   int           // of those
+	spareFrames, spareBytes int           // the bounds are wider by this until the queue is empty: see resume
+	held                    bool          // a login is being answered: what arrives waits behind the answer
+	resumed                 chat.Revision // up to here the login was told of all records: see resume
+	writing                 bool          // a writer runs
+	end                     *ending       // set once: nothing more is taken
+	room                    chan struct{} // what the reader waits for in await; nil: it does not
+	closed                  bool          // the connection is gone: no writer starts any more
 }
 
 // verdict is what became of a frame that was put.
@@ -47,6 +50,7 @@ const (
 	taken verdict = iota
 	full          // not taken: the client is slow
 	ended         // not taken: the connection is ending
+	known         // not taken: the login was told of it when it resumed
 )
 
 // put queues a frame. If no writer runs, it calls start, which must not block.
@@ -56,6 +60,8 @@ func (q *queue) put(f frame, start func()) verdict {
 	switch {
 	case q.end != nil || q.closed:
 		return ended
+	case q.knows(f):
+		return known
 	case q.frames > 0 && (q.frames >= q.maxFrames+q.spareFrames || q.bytes+f.size() > q.maxBytes+q.spareBytes):
 		return full
 	}
@@ -63,6 +69,10 @@ func (q *queue) put(f frame, start func()) verdict {
 	q.wake(start)
 	return taken
 }
+
+// knows reports whether a frame tells again of a record that the login was told of. Such frames come for as long as the fan-out is behind
+// the revision up to which the login was told.
+func (q *queue) knows(f frame) bool { return f.revision != 0 && f.revision <= q.resumed && f.tells() }
 
 func (q *queue) push(f frame) {
 	q.waiting = append(q.waiting, f)
@@ -90,6 +100,7 @@ func (q *queue) finish(e *ending, word frame, all bool, start func()) (dropped i
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.end = e
+	q.stir()
 	if all || q.held {
 		dropped = len(q.waiting)
 		for _, f := range q.waiting {
@@ -118,6 +129,7 @@ func (q *queue) take(last []frame) ([]frame, *ending) {
 	for _, f := range last {
 		q.pop(f)
 	}
+	q.stir()
 	switch {
 	case q.closed:
 		return nil, nil
@@ -133,12 +145,47 @@ func (q *queue) take(last []frame) ([]frame, *ending) {
 	return batch, nil
 }
 
+// await waits until there is room for so many bytes, with some left for what comes beside them, or nothing waits at all. It returns false if the
+// queue or ctx ends before: a client that takes nothing is found out by the write to it that lasts. Only the reader may call it.
+func (q *queue) await(ctx context.Context, size int) bool {
+	for {
+		q.mu.Lock()
+		if q.end != nil || q.closed {
+			q.mu.Unlock()
+			return false
+		}
+		if q.frames == 0 || q.frames <= q.maxFrames/2 && q.bytes+size <= q.maxBytes/4*3 {
+			q.mu.Unlock()
+			return true
+		}
+		if q.room == nil {
+			q.room = make(chan struct{})
+		}
+		room := q.room
+		q.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// stir lets the one who awaits room look again.
+func (q *queue) stir() {
+	if q.room != nil {
+		close(q.room)
+		q.room = nil
+	}
+}
+
 // close forgets what waits. No goroutine starts afterwards.
 func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	q.waiting = nil
+	q.stir()
 }
 
 // unlessClosed calls start, which starts a goroutine, if that may be; close waits for it.

@@ -36,13 +36,15 @@ func (c *conn) missed(ctx context.Context, l *login) resumed {
 			return err
 		}
 		r.cursor, r.records = h.PlaceAfter(r.end), len(items)
-		room := budget(c.edge.cfg.QueueBytes)
+		room := &budget{left: c.edge.cfg.QueueBytes}
 		for i := range items {
-			if !room.take(&items[i]) {
-				r.truncated = true
-				break
+			for _, f := range framesOf(&items[i], l.device.User) {
+				if !room.take(f.size()) {
+					r.truncated = true
+					return nil
+				}
+				r.frames = append(r.frames, f)
 			}
-			r.frames = append(r.frames, framesOf(&items[i], l.device.User)...)
 		}
 		return nil
 	})
@@ -103,15 +105,15 @@ func (f frame) tells() bool {
 	}
 }
 
-// resume puts a login's answer and what it has missed before what has waited, without the frames that tell of it again. The queue is bounded as
-// if what was missed were not in it, until it is empty.
-func (q *queue) resume(answer frame, r *resumed, start func()) {
+// resume puts a login's answer and what it has missed before what has waited, without the frames that tell of it again, now and later; it
+// returns how many of them waited. The queue is bounded as if what was missed were not in it, until it is empty.
+func (q *queue) resume(answer frame, r *resumed, start func()) (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.held || q.end != nil {
-		return
+		return 0
 	}
-	q.held = false
+	q.held, q.resumed = false, r.end
 	waited := q.waiting
 	q.waiting = nil
 	if answer.command != 0 {
@@ -123,8 +125,9 @@ func (q *queue) resume(answer frame, r *resumed, start func()) {
 		q.spareBytes += f.size()
 	}
 	for _, f := range waited {
-		if f.revision != 0 && f.revision <= r.end && f.tells() {
+		if q.knows(f) {
 			q.pop(f)
+			dropped++
 		} else {
 			q.waiting = append(q.waiting, f)
 		}
@@ -132,4 +135,5 @@ func (q *queue) resume(answer frame, r *resumed, start func()) {
 	if len(q.waiting) > 0 {
 		q.wake(start)
 	}
+	return dropped
 }

@@ -19,6 +19,7 @@ type session struct {
 	device   chat.Device // set by the login, and the only identity from then on
 	frames   *rate.Limiter
 	typing   *rate.Limiter // nil until somebody types
+	statuses *rate.Limiter // nil until the session says how it is
 }
 
 func newSession(cfg *Config) session {

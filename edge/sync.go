@@ -69,14 +69,25 @@ func (s *session) query(f *wire.Up) (step, error) {
 	return step{query: q}, checkLength("requestId", q.request, s.cfg.MaxMessageID)
 }
 
-// answer answers a question for history, on the connection's own reader: it holds up nobody else.
+// answer answers a question for history, on the connection's own reader: it holds up nobody else. Who asks faster than he reads waits: no
+// further frame of his is read until there is room for the page.
 func (c *conn) answer(ctx context.Context, q *query) {
+	largest := c.edge.cfg.QueueBytes / 2
+	if !c.out.await(ctx, largest) {
+		return
+	}
+	if page := c.page(ctx, q, largest); c.out.await(ctx, page.size()) {
+		c.send(page)
+	}
+}
+
+// page returns the answer to a question.
+func (c *conn) page(ctx context.Context, q *query, largest int) (page frame) {
 	ctx, cancel := context.WithTimeout(ctx, c.edge.cfg.RequestTimeout)
 	defer cancel()
 	user := userOf(c.session.device)
-	var page frame
 	err := c.edge.asking.do(ctx, func(h History) (err error) {
-		page, err = q.ask(ctx, h, user, c.edge.cfg.QueueBytes/2)
+		page, err = q.ask(ctx, h, user, largest)
 		return err
 	})
 	if err != nil {
@@ -89,7 +100,7 @@ func (c *conn) answer(ctx context.Context, q *query) {
 		c.edge.metrics.refuse(st.refused)
 		page = st.answer
 	}
-	c.send(page)
+	return page
 }
 
 // asking lets a few ask at a time.
@@ -115,8 +126,8 @@ func (a *asking) do(ctx context.Context, ask func(History) error) error {
 }
 
 // ask returns the answer, of about as many bytes at most; one record is always in it.
-func (q *query) ask(ctx context.Context, h History, user chat.UserKey, bytes int) (frame, error) {
-	room := budget(bytes)
+func (q *query) ask(ctx context.Context, h History, user chat.UserKey, largest int) (frame, error) {
+	room := &budget{left: largest}
 	switch {
 	case q.changes != nil:
 		s, err := h.Changes(ctx, user, q.changes.Cursor, int(q.changes.Limit))
@@ -144,29 +155,33 @@ func (q *query) ask(ctx context.Context, h History, user chat.UserKey, bytes int
 	return local(q.frame, wire.AppendHistoryPage(nil, historyPage(q.request, p, room))), nil
 }
 
-// budget is how many bytes an answer may still grow by.
-type budget int
+// budget is how many bytes an answer may still grow by, as they are sent: an escape is up to six bytes for one.
+type budget struct {
+	left    int
+	begun   bool
+	scratch []byte // what is measured
+}
 
-// take reports whether there was room left before the item; nil takes none.
-func (b *budget) take(item *chat.Item) bool {
-	if *b <= 0 {
+// take reports whether there is room for so many bytes more; for the first there is in any case.
+func (b *budget) take(size int) bool {
+	if b.begun && size > b.left {
 		return false
 	}
-	*b -= 300
-	if item != nil {
-		*b -= budget(len(item.Record.Body) + len(item.Record.Extra))
-	}
+	b.begun = true
+	b.left -= size
 	return true
 }
 
-func changesPage(request string, user chat.UserID, s history.Summaries, room budget) *wire.ChangesPage {
+// takePage takes the room of a page, which is one record and a little around it.
+func takePage[P any](b *budget, encode func([]byte, *P) []byte, page *P) bool {
+	b.scratch = encode(b.scratch[:0], page)
+	return b.take(len(b.scratch))
+}
+
+func changesPage(request string, user chat.UserID, s history.Summaries, room *budget) *wire.ChangesPage {
 	page := &wire.ChangesPage{Code: chat.OK, RequestID: request, Cursor: s.Cursor, Completed: s.Completed}
 	for i := range s.Summaries {
 		x := &s.Summaries[i]
-		if !room.take(x.Newest) {
-			page.Cursor, page.Completed = s.Summaries[i-1].Place, false
-			break
-		}
 		peer, _ := x.Conversation.Peer(user)
 		c := wire.ChangedConversation{
 			Where: wire.WhereOf(x.Conversation, peer), Head: x.Head, ChangeAt: x.Place, Read: x.Read, PeerRead: x.PeerRead,
@@ -176,33 +191,39 @@ func changesPage(request string, user chat.UserID, s history.Summaries, room bud
 			last := wire.PlacedOf(&x.Newest.Record, x.Newest.Place)
 			c.Last = &last
 		}
+		one := []wire.ChangedConversation{c}
+		if !takePage(room, wire.AppendChangesPage, &wire.ChangesPage{Code: chat.OK, Conversations: one}) {
+			page.Cursor, page.Completed = s.Summaries[i-1].Place, false
+			break
+		}
 		page.Conversations = append(page.Conversations, c)
 	}
 	return page
 }
 
-func pullPage(request string, p history.Pulled, room budget) *wire.PullPage {
+func pullPage(request string, p history.Pulled, room *budget) *wire.PullPage {
 	page := &wire.PullPage{Code: chat.OK, RequestID: request, Max: p.MaxKey, Completed: p.Completed, Truncated: p.Truncated}
 	for i := range p.Messages {
 		m := &p.Messages[i]
-		if !room.take(m) {
+		one := []wire.Placed{wire.PlacedOf(&m.Record, m.Place)}
+		if !takePage(room, wire.AppendPullPage, &wire.PullPage{Code: chat.OK, Messages: one}) {
 			page.Max, page.Completed = p.Messages[i-1].Place, false
 			break
 		}
-		page.Messages = append(page.Messages, wire.PlacedOf(&m.Record, m.Place))
+		page.Messages = append(page.Messages, one...)
 	}
 	return page
 }
 
-func historyPage(request string, p history.Page, room budget) *wire.HistoryPage {
+func historyPage(request string, p history.Page, room *budget) *wire.HistoryPage {
 	page := &wire.HistoryPage{Code: chat.OK, RequestID: request, Completed: !p.More}
 	for i := range p.Items {
-		item := &p.Items[i]
-		if !room.take(item) {
+		records := historyRecords(&p.Items[i])
+		if !takePage(room, wire.AppendHistoryPage, &wire.HistoryPage{Code: chat.OK, Records: records}) {
 			page.Completed = false
 			break
 		}
-		page.Records = append(page.Records, historyRecords(item)...)
+		page.Records = append(page.Records, records...)
 	}
 	return page
 }

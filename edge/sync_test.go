@@ -3,7 +3,10 @@ package edge
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +23,8 @@ type told struct {
 	truncated bool
 	held      chan struct{} // what every question waits for; nil: nothing
 	asked     chan struct{} // gets one for each question that waits; nil: nobody wants to know
-	after     chat.Place    // as it was asked
+	mu        sync.Mutex
+	after     chat.Place // as it was asked
 	from, to  chat.Seq
 	of        chat.Conversation
 }
@@ -34,7 +38,9 @@ func (h *told) wait() {
 
 func (h *told) Changes(_ context.Context, _ chat.UserKey, after chat.Place, _ int) (history.Summaries, error) {
 	h.wait()
+	h.mu.Lock()
 	h.after = after
+	h.mu.Unlock()
 	s := history.Summaries{Cursor: 99, Completed: true}
 	for i := range h.items {
 		item := &h.items[i]
@@ -68,7 +74,9 @@ func (h *told) Missed(
 	_ context.Context, _ chat.Device, after chat.Place, _ chat.Revision, _ int,
 ) (missed []chat.Item, truncated bool, err error) {
 	h.wait()
+	h.mu.Lock()
 	h.after = after
+	h.mu.Unlock()
 	return h.items, h.truncated, h.err
 }
 
@@ -119,21 +127,95 @@ func TestHistoryIsRefused(t *testing.T) {
 	})
 }
 
-// TestAnAnswerIsBounded asks for more than a client's queue takes.
+// TestAnAnswerIsBounded asks for more than a client's queue takes, in each way. Control characters are six bytes each when they are sent.
 func TestAnAnswerIsBounded(t *testing.T) {
 	h := &told{}
 	for i := range chat.Seq(10) {
-		h.items = append(h.items, said(chat.Place(1000+i), i, strings.Repeat("x", 1000)))
+		h.items = append(h.items, said(chat.Place(1000+i), i, strings.Repeat("\x01", 1000)))
 	}
+	const room = 15_000 // half of what may wait: for two of them
+	converse(t, Config{Auth: AuthOptional, History: h, QueueBytes: 2 * room}, func(te *testEdge) {
+		bob := te.login(3, "bob")
+		ask := func(c wire.Command, body string) []byte {
+			t.Helper()
+			bob.write(c, body)
+			f, err := bob.read()
+			if err != nil || len(f.Body) > room {
+				t.Fatalf("%v is answered with %d bytes, %v; want %d at most", c, len(f.Body), err, room)
+			}
+			return f.Body
+		}
+		pulled, err := wire.ParsePullPage(ask(wire.Pull, `{"lastKey":1}`))
+		if err != nil || len(pulled.Messages) != 2 || pulled.Completed || pulled.Max != 1001 {
+			t.Errorf("pulled %d messages up to %d, completed %v, %v; want 2", len(pulled.Messages), pulled.Max, pulled.Completed, err)
+		}
+		changes, err := wire.ParseChangesPage(ask(wire.Changes, `{"cursor":0}`))
+		if err != nil || len(changes.Conversations) != 2 || changes.Completed || changes.Cursor != 1001 {
+			t.Errorf("got %d changes up to %d, completed %v, %v; want 2", len(changes.Conversations), changes.Cursor, changes.Completed, err)
+		}
+		records, err := wire.ParseHistoryPage(ask(wire.History, `{"toId":"alice"}`))
+		if err != nil || len(records.Records) != 2 || records.Completed {
+			t.Errorf("got %d records, completed %v, %v; want 2", len(records.Records), records.Completed, err)
+		}
+		h.items = nil
+		for i := range chat.Place(3) {
+			h.items = append(h.items, joined(1000+i, 100))
+		}
+		records, err = wire.ParseHistoryPage(ask(wire.History, `{"groupId":"g"}`))
+		if err != nil || len(records.Records) != 2 || records.Completed {
+			t.Errorf("got %d records of changes to 100 members each, completed %v, %v; want 2", len(records.Records), records.Completed, err)
+		}
+	})
+}
+
+// joined is a change of a group that lets so many users in.
+func joined(place chat.Place, users int) chat.Item {
+	c := &chat.Change{Kind: chat.MembersJoined, Version: 2}
+	for i := range users {
+		c.Users = append(c.Users, chat.UserID(fmt.Sprintf("user%056d", i)))
+	}
+	return chat.Item{Place: place, Record: chat.Record{Kind: chat.GroupRecord, Conversation: chat.GroupOf(app, "g"), Change: c}}
+}
+
+// TestManyQuestionsAtOnce asks without reading the answers: the questions wait, and the client is not slow.
+func TestManyQuestionsAtOnce(t *testing.T) {
+	h := &told{items: []chat.Item{said(1000, 1, strings.Repeat("x", 1500))}}
 	converse(t, Config{Auth: AuthOptional, History: h, QueueBytes: 4000}, func(te *testEdge) {
 		bob := te.login(3, "bob")
-		bob.write(wire.Pull, `{"lastKey":1}`)
-		f, err := bob.read()
-		if err != nil {
-			t.Fatal(err)
+		const questions = 20
+		var written atomic.Int32
+		go func() { // ends with the last one, which is read below
+			for range questions {
+				bob.write(wire.Pull, `{"lastKey":1}`)
+				written.Add(1)
+			}
+		}()
+		synctest.Wait()
+		if n := written.Load(); n > 4 {
+			t.Errorf("%d questions were read of a client that takes no answers", n)
 		}
-		if p, err := wire.ParsePullPage(f.Body); err != nil || len(p.Messages) != 2 || p.Completed || p.Max != 1001 {
-			t.Errorf("got %d messages up to %d, completed %v, %v; want 2", len(p.Messages), p.Max, p.Completed, err)
+		for i := range questions {
+			if f, err := bob.read(); err != nil || f.Command != wire.Pull {
+				t.Fatalf("answer %d is %v, %v", i, f.Command, err)
+			}
+		}
+		te.wantCounted("closed_total", "slow_consumer", 0)
+	})
+}
+
+// TestWhoTakesNoAnswersIsSlow asks, and never reads.
+func TestWhoTakesNoAnswersIsSlow(t *testing.T) {
+	h := &told{items: []chat.Item{said(1000, 1, strings.Repeat("x", 1500))}}
+	converse(t, Config{Auth: AuthOptional, History: h, QueueBytes: 4000}, func(te *testEdge) {
+		bob := te.login(3, "bob")
+		for range 3 {
+			bob.write(wire.Pull, `{"lastKey":1}`)
+		}
+		te.advance(te.cfg.WriteTimeout + 2*sweepInterval)
+		te.wantCounted("closed_total", "slow_consumer", 1)
+		te.advance(te.cfg.CloseTimeout + 2*sweepInterval)
+		if s := te.Stats(); s.Connections != 0 {
+			t.Errorf("%d connections are left", s.Connections)
 		}
 	})
 }
@@ -189,12 +271,38 @@ func TestALoginResumes(t *testing.T) {
 		bob.want("a group's receipt", wire.GroupReadReceipt, `{"not":"in it"}`)
 		bob.want("what came after it", wire.Send, `{"after":"it"}`)
 		bob.wantIdle("that is all")
+		te.wantCounted("dropped_total", dropResumed, 2)
+	})
+}
+
+// TestTheFanOutMayBeBehindALogin lets frames that tell of what was missed come after the login was answered.
+func TestTheFanOutMayBeBehindALogin(t *testing.T) {
+	h := &told{items: []chat.Item{said(9000, 7, "hi")}}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		bob := te.dial(3)
+		bob.write(wire.Login, `{"userId":"bob","cursor":4000}`)
+		if w := bob.readWelcome(); w.Resumed != 1 {
+			t.Errorf("the login is answered with %+v", w)
+		}
+		bob.want("what was missed", wire.Send, saidHi+`}`)
+		push := func(revision chat.Revision, c wire.Command, payload string) {
+			te.Deliver(&chat.Push{To: revision, Deliveries: []chat.Delivery{
+				{Revision: revision, Command: int32(c), Payload: []byte(payload), Sessions: []chat.SessionID{1}},
+			}})
+		}
+		push(9, wire.Send, `{"in":"what was missed"}`)
+		push(10, wire.GroupReadReceipt, `{"not":"in it"}`)
+		bob.want("a group's receipt", wire.GroupReadReceipt, `{"not":"in it"}`)
+		push(11, wire.Send, `{"after":"it"}`)
+		bob.want("what came after it", wire.Send, `{"after":"it"}`)
+		te.wantCounted("dropped_total", dropResumed, 1)
 	})
 }
 
 func TestALoginThatMissedTooMuchMustPull(t *testing.T) {
 	for name, h := range map[string]*told{
 		"too many":     {truncated: true},
+		"escapes":      {items: []chat.Item{said(9000, 7, strings.Repeat("\x01", 500)), said(9001, 8, strings.Repeat("\x01", 500))}},
 		"too large":    {items: []chat.Item{said(9000, 7, strings.Repeat("x", 5000)), said(9001, 8, "y")}},
 		"nobody knows": {err: errors.New("away")},
 	} {

@@ -15,7 +15,7 @@ type Summary struct {
 	Head         chat.Seq   // the newest message's; of a group that he has left: of the newest message that is his to see
 	Read         chat.Seq   // his read position
 	PeerRead     chat.Seq   // of a pair, the other user's
-	Unread       int        // messages of others after his read position; counted up to Config.UnreadLimit
+	Unread       int        // messages of others after his read position; at most the newest Config.UnreadLimit are looked at, and what the log has beyond Postgres
 	Newest       *chat.Item // the newest message that is his to see; nil: there is none
 	Left         bool       // he is no longer in the group
 }

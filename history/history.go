@@ -43,7 +43,7 @@ type Database[S Snapshot] interface {
 // Config tunes history. A zero field has the default that its comment names.
 type Config struct {
 	PullLimit   int // how many messages a pull goes back; default 1,000
-	UnreadLimit int // how far unread messages are counted; default 10,000
+	UnreadLimit int // of how many messages after a read position, the newest, the unread ones are counted; default 10,000
 	MaxLog      int // how many bytes of a partition's log Postgres may be behind; more is refused as unavailable; default 64 MiB
 }
 
@@ -67,7 +67,7 @@ func New[S Snapshot](cfg Config, log Log, database Database[S]) *History {
 		return database.Look(ctx, func(s S) error { return f(s) })
 	}}
 	for p := range chat.Partition(log.Partitions()) {
-		h.windows = append(h.windows, &window{partition: p, limit: cfg.MaxLog})
+		h.windows = append(h.windows, &window{partition: p, limit: cfg.MaxLog, lock: make(chan struct{}, 1)})
 	}
 	return h
 }

@@ -3,6 +3,7 @@ package history_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
@@ -13,13 +14,15 @@ import (
 	"github.com/whaleshark-im/whaleshark/history"
 )
 
+const unreadLimit = 3
+
 // TestEveryAnswerIsTheWholeLogs grows random logs, lets Postgres have any part of each partition, and compares every answer with what
 // the whole log says.
 func TestEveryAnswerIsTheWholeLogs(t *testing.T) {
 	for seed := range uint64(3) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, seed)
-			h := w.history(history.Config{PullLimit: 20, UnreadLimit: 3})
+			h := w.history(history.Config{PullLimit: 20, UnreadLimit: unreadLimit})
 			if seed%2 == 0 {
 				w.crowd(chat.GroupOf(plainApp, "g1"))
 			}
@@ -74,9 +77,10 @@ func same[T any](w *world, got, want T, format string, args ...any) {
 func (w *world) checkChanges(h *history.History, user chat.UserKey) {
 	w.t.Helper()
 	for _, after := range []chat.Place{0, w.place()} {
-		want := w.naive.changes(user, after, 3)
+		want := w.naive.changes(user, after)
 		page, err := h.Changes(w.t.Context(), user, after, 0)
 		w.must(err)
+		w.checkUnread(user, page.Summaries)
 		same(w, page.Summaries, want, "what has changed for %v after %d", user, after)
 		if !page.Completed || page.Cursor != max(after, w.end()) {
 			w.t.Fatalf("the page of all ends at %d, completed %v; want %d", page.Cursor, page.Completed, w.end())
@@ -85,10 +89,23 @@ func (w *world) checkChanges(h *history.History, user chat.UserKey) {
 		for cursor, completed := after, false; !completed; {
 			page, err := h.Changes(w.t.Context(), user, cursor, 2)
 			w.must(err)
+			w.checkUnread(user, page.Summaries)
 			paged = append(paged, page.Summaries...)
 			cursor, completed = page.Cursor, page.Completed
 		}
 		same(w, paged, want, "two at a time, what has changed for %v after %d", user, after)
+	}
+}
+
+// checkUnread compares what is unread with what the naive one says, and takes it out.
+func (w *world) checkUnread(user chat.UserKey, summaries []history.Summary) {
+	w.t.Helper()
+	for i := range summaries {
+		s := &summaries[i]
+		if least, most := w.naive.unread(user, s.Conversation, s.Read, unreadLimit); s.Unread < least || s.Unread > most {
+			w.t.Fatalf("%v has %d unread in %v after %d; want %d to %d", user, s.Unread, s.Conversation, s.Read, least, most)
+		}
+		s.Unread = 0
 	}
 }
 
@@ -188,6 +205,23 @@ func (w *world) checkPages(h *history.History, user chat.UserKey, of chat.Conver
 		}
 	}
 	same(w, paged, w.naive.records(user, of, 0, 0, descending), "fifteen at a time, the records of %v for %v, descending %v", of, user, descending)
+}
+
+// TestARangeMayEndAnywhere asks with the largest number there is as the end.
+func TestARangeMayEndAnywhere(t *testing.T) {
+	w := newWorld(t, 1)
+	h := w.history(history.Config{})
+	of := chat.PairOf(plainApp, "ann", "bob")
+	user := chat.UserKey{App: plainApp, User: "ann"}
+	for len(w.naive.of(of)) == 0 {
+		w.step()
+	}
+	page, err := h.Records(t.Context(), user, of, 0, math.MaxInt64, false, 0)
+	w.must(err)
+	same(w, page.Items, w.naive.records(user, of, 0, 0, false), "the records of %v", of)
+	page, err = h.Messages(t.Context(), user, of, 0, math.MaxInt64, false, 0)
+	w.must(err)
+	same(w, page.Items, w.naive.messages(user, of, 0, 0, false), "the messages of %v", of)
 }
 
 func (w *world) must(err error) {

@@ -112,7 +112,8 @@ func (n *naive) visible(c chat.Conversation, u chat.UserKey) []chat.Item {
 	return items
 }
 
-func (n *naive) changes(u chat.UserKey, after chat.Place, unreadLimit int) []history.Summary {
+// changes leaves out what is unread.
+func (n *naive) changes(u chat.UserKey, after chat.Place) []history.Summary {
 	var summaries []history.Summary
 	for _, c := range n.conversations(u) {
 		s := history.Summary{Conversation: c}
@@ -138,9 +139,6 @@ func (n *naive) changes(u chat.UserKey, after chat.Place, unreadLimit int) []his
 		for _, i := range visible {
 			if r := i.Record; r.Kind == chat.MessageRecord {
 				s.Newest = &i
-				if r.Seq > s.Read && r.Sender.User != u.User && !i.Recalled {
-					s.Unread = min(s.Unread+1, unreadLimit)
-				}
 			}
 		}
 		if stays := n.stays(c, u.User); len(stays) > 0 && stays[len(stays)-1][1] != 1<<60 {
@@ -153,6 +151,26 @@ func (n *naive) changes(u chat.UserKey, after chat.Place, unreadLimit int) []his
 	}
 	slices.SortFunc(summaries, func(a, b history.Summary) int { return cmp.Compare(a.Place, b.Place) })
 	return summaries
+}
+
+// unread returns how many messages of others are unread after a seq: at least among the newest so many, and at most of all, which is one
+// number if there are no more after it.
+func (n *naive) unread(u chat.UserKey, c chat.Conversation, read chat.Seq, limit int) (least, most int) {
+	looked := 0
+	for _, i := range slices.Backward(n.visible(c, u)) {
+		r := i.Record
+		if r.Kind != chat.MessageRecord || r.Seq <= read {
+			continue
+		}
+		looked++
+		if r.Sender.User == u.User || i.Recalled {
+			continue
+		}
+		if most++; looked <= limit {
+			least++
+		}
+	}
+	return least, min(most, limit)
 }
 
 func (n *naive) records(u chat.UserKey, c chat.Conversation, from, to chat.Place, descending bool) []chat.Item {

@@ -51,9 +51,9 @@ func (h *History) Messages(
 	return page, err
 }
 
-// openEnd turns the last place of a range into the one behind it.
+// openEnd turns the last place of a range into the one behind it. Clients may name any number as the last one.
 func openEnd(to chat.Place) chat.Place {
-	if to == 0 {
+	if to == 0 || to >= lastPlace {
 		return lastPlace
 	}
 	return to + 1

@@ -148,6 +148,18 @@ func TestTheCostFollowsWhatHasChanged(t *testing.T) {
 	})
 }
 
+// TestWhoOnlySendsHasLittleToCount looks at what Postgres reads of a conversation whose 50 messages are all the user's own, to count at most 10.
+func TestWhoOnlySendsHasLittleToCount(t *testing.T) {
+	_, db := scaled(t, 100, 5000)
+	if _, err := db.Exec(t.Context(), `UPDATE message SET sender = 'hub' WHERE conversation_id = 3`); err != nil {
+		t.Fatal(err)
+	}
+	p := explain(t, db, store.UnreadOf, []int64{3}, []int64{0}, []int64{1 << 53}, []int64{0}, "hub", []int64{}, 10)
+	if rows, scanned := p.visited(); rows > 15 || len(scanned) > 0 {
+		t.Errorf("Postgres reads %.0f rows, and %v from end to end", rows, scanned)
+	}
+}
+
 // BenchmarkChanges asks what has changed for a user with 1,000 conversations among 1,000,000 messages.
 func BenchmarkChanges(b *testing.B) {
 	h, _ := scaled(b, 1000, 1_000_000)

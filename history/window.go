@@ -3,7 +3,6 @@ package history
 import (
 	"context"
 	"sort"
-	"sync"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 )
@@ -13,7 +12,7 @@ type window struct {
 	partition chat.Partition
 	limit     int // bytes
 
-	mu       sync.Mutex
+	lock     chan struct{} // has room for one, who owns what follows: nobody waits for it longer than his question may last
 	from, to chat.Revision // it holds all entries with from < revision ≤ to
 	blocks   uint64        // the partition had this many when to was its tail, or fewer
 	entries  []chat.Entry
@@ -28,8 +27,12 @@ var errFar = chat.Errorf(chat.Unavailable, "the database is too far behind the l
 
 // read returns the entries with mark < revision ≤ end; blocks is how many the partition has at the end, or more.
 func (w *window) read(ctx context.Context, log Log, mark, end chat.Revision, blocks uint64) ([]chat.Entry, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	select {
+	case w.lock <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-w.lock }()
 	if mark < w.far {
 		return nil, errFar
 	}

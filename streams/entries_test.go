@@ -1,9 +1,12 @@
 package streams_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -45,5 +48,39 @@ func TestEntriesAfterARevision(t *testing.T) {
 				t.Errorf("got the revisions %v, want %v", got, want)
 			}
 		})
+	}
+}
+
+// TestReadingTheLogEndsWithTheConnection loses the connection after the first of so many entries that most were not there yet.
+func TestReadingTheLogEndsWithTheConnection(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	var tail chat.Revision
+	for range 1000 {
+		var err error
+		if tail, err = appendBlock(t, c, 0, "x", tail); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	read := 0
+	_, err := c.ReadLog(ctx, 0, 0, func(streams.RawEntry) error {
+		if read++; read > 1 {
+			return nil
+		}
+		before := c.Generation()
+		if err := c.NATS().ForceReconnect(); err != nil {
+			return err
+		}
+		eventually(t, "a new generation", func() error {
+			if c.Generation() == before {
+				return errors.New("the same")
+			}
+			return nil
+		})
+		return nil
+	})
+	if err == nil || ctx.Err() != nil {
+		t.Errorf("after %d entries: %v, and the time is over: %v", read, err, ctx.Err() != nil)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -124,17 +125,17 @@ func (c *Conn) Entry(ctx context.Context, rev chat.Revision) (RawEntry, bool, er
 
 // FollowLog reads a partition's log after a revision, and goes on with what is appended.
 func (c *Conn) FollowLog(ctx context.Context, p chat.Partition, after chat.Revision) (*Reader[RawEntry], error) {
-	return c.readLog(ctx, logSubject(p), after)
+	return c.readLog(ctx, c.Generation(), logSubject(p), after)
 }
 
 // FollowWholeLog reads all partitions, in the order of their revisions.
 func (c *Conn) FollowWholeLog(ctx context.Context, after chat.Revision) (*Reader[RawEntry], error) {
-	return c.readLog(ctx, "$KV."+bucketLog+".>", after)
+	return c.readLog(ctx, c.Generation(), "$KV."+bucketLog+".>", after)
 }
 
-func (c *Conn) readLog(ctx context.Context, filter string, after chat.Revision) (*Reader[RawEntry], error) {
+func (c *Conn) readLog(ctx context.Context, g *Generation, filter string, after chat.Revision) (*Reader[RawEntry], error) {
 	policy, start := from(uint64(after))
-	return read(ctx, c, c.Generation(), streamLog, "the log", logInbox, jetstream.OrderedConsumerConfig{
+	return read(ctx, c, g, streamLog, "the log", logInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{filter}, DeliverPolicy: policy, OptStartSeq: start,
 	}, func(m jetstream.Msg) (RawEntry, bool) {
 		meta, err := m.Metadata()
@@ -146,20 +147,28 @@ func (c *Conn) readLog(ctx context.Context, filter string, after chat.Revision) 
 	})
 }
 
-// ReadLog calls f with the partition's entries after a revision, up to the tail that the log has now. It returns that tail.
+// ReadLog calls f with the partition's entries after a revision, up to the tail that the log has now. It returns that tail. It fails
+// when its generation has ended, after which nothing comes, and when the connection is lost, which ends the generation sooner or later.
 func (c *Conn) ReadLog(ctx context.Context, p chat.Partition, after chat.Revision, f func(RawEntry) error) (chat.Revision, error) {
+	g := c.Generation()
 	tail, err := c.Tail(ctx, p)
 	if err != nil || tail <= after {
 		return tail, err
 	}
-	r, err := c.FollowLog(ctx, p, after)
+	r, err := c.readLog(ctx, g, logSubject(p), after)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
 	for {
 		select {
 		case <-r.Ready():
+		case <-look.C:
+			if !c.present(g) || !c.Connected() {
+				return 0, fmt.Errorf("read partition %d up to revision %d: %w", p, tail, errPast)
+			}
 		case <-ctx.Done():
 			return 0, ctx.Err()
 		}

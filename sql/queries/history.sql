@@ -62,7 +62,8 @@ FROM membership
 WHERE conversation_id = ANY (@conversation_ids::bigint[]) AND user_id = @user_id
 ORDER BY conversation_id, joined;
 
--- UnreadOf counts, for each span, the messages of others after a seq that were not recalled, but not on for ever.
+-- UnreadOf counts, for each span, the messages of others after a seq that were not recalled, among the newest max_rows after it: whoever
+-- sends and never reads has many of his own there.
 -- name: UnreadOf :many
 SELECT s.conversation_id::bigint AS conversation_id, u.unread
 FROM (
@@ -77,12 +78,12 @@ CROSS JOIN LATERAL (
     ), 0)::bigint AS place
 ) AS f
 CROSS JOIN LATERAL (
-    SELECT count(*) AS unread FROM (
-        SELECT FROM message AS m
+    SELECT count(newest.other) AS unread FROM (
+        SELECT CASE WHEN m.sender <> @user_id AND m.recalled IS NULL AND m.place <> ALL (@recalled::bigint[]) THEN 1 END AS other
+        FROM message AS m
         WHERE m.conversation_id = s.conversation_id AND m.place > GREATEST(s.after, f.place) AND m.place < s.before
-            AND m.sender <> @user_id AND m.recalled IS NULL AND m.place <> ALL (@recalled::bigint[])
-        LIMIT @max_rows
-    ) AS counted
+        ORDER BY m.place DESC LIMIT @max_rows
+    ) AS newest
 ) AS u;
 
 -- MessagesUp reads the oldest messages within the spans, of all of them together; those that one device sent may be left out.

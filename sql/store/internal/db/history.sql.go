@@ -699,12 +699,12 @@ CROSS JOIN LATERAL (
     ), 0)::bigint AS place
 ) AS f
 CROSS JOIN LATERAL (
-    SELECT count(*) AS unread FROM (
-        SELECT FROM message AS m
+    SELECT count(newest.other) AS unread FROM (
+        SELECT CASE WHEN m.sender <> $5 AND m.recalled IS NULL AND m.place <> ALL ($6::bigint[]) THEN 1 END AS other
+        FROM message AS m
         WHERE m.conversation_id = s.conversation_id AND m.place > GREATEST(s.after, f.place) AND m.place < s.before
-            AND m.sender <> $5 AND m.recalled IS NULL AND m.place <> ALL ($6::bigint[])
-        LIMIT $7
-    ) AS counted
+        ORDER BY m.place DESC LIMIT $7
+    ) AS newest
 ) AS u
 `
 
@@ -723,7 +723,8 @@ type UnreadOfRow struct {
 	Unread         int64
 }
 
-// UnreadOf counts, for each span, the messages of others after a seq that were not recalled, but not on for ever.
+// UnreadOf counts, for each span, the messages of others after a seq that were not recalled, among the newest max_rows after it: whoever
+// sends and never reads has many of his own there.
 func (q *Queries) UnreadOf(ctx context.Context, arg UnreadOfParams) ([]UnreadOfRow, error) {
 	rows, err := q.db.Query(ctx, UnreadOf,
 		arg.ConversationIds,
