@@ -40,7 +40,7 @@ func groupOf(t *testing.T) (*store.Store, string, chat.Conversation) {
 // news returns the changes of the outbox after a version.
 func news(t *testing.T, s *store.Store, after int64) []chat.Change {
 	t.Helper()
-	outgoing, err := s.Outgoing(t.Context(), 1000)
+	outgoing, err := s.Outgoing(t.Context(), 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
