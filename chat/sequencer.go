@@ -298,8 +298,8 @@ func newPending(q *Request, pos Position) (*pending, bool) {
 	return p, ok
 }
 
-// Needs returns what is to be looked up in Postgres now; false if nothing is. Each question ends in [Sequencer.Learn] or
-// [Sequencer.LookUpFailed].
+// Needs returns what is to be looked up in Postgres now, as much as one question holds; false if nothing is. Each question ends in
+// [Sequencer.Learn] or [Sequencer.LookUpFailed]; then there may be another.
 func (s *Sequencer) Needs() (Needs, bool) {
 	n, ok := s.ask.take()
 	n.Partition = s.cfg.Partition
@@ -352,12 +352,10 @@ func (s *Sequencer) Unanswered(targets []Target, at time.Time) {
 }
 
 // LookUpFailed says that Postgres did not answer. Until it does, nobody waits for it: what is known goes on, what is not is refused
-// with [Unavailable]. The owner tries again by itself.
+// with [Unavailable]. What was not part of the question is still to be asked; otherwise the owner tries again by itself.
 func (s *Sequencer) LookUpFailed(asked Needs) {
 	s.know.failing, s.ask.off = true, true
 	s.ask.answered(asked)
-	s.ask.answered(s.ask.needs)
-	s.ask.needs = Needs{}
 }
 
 // Failing reports whether the last look-up failed.
