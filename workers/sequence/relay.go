@@ -36,7 +36,7 @@ type relay struct {
 
 	back   int64                           // the walk has come so far …
 	began  time.Time                       // … since then …
-	round  int                             // … which is this one
+	round  int                             // … after so many others
 	again  map[chat.Conversation]time.Time // when it sent an earlier change of the group: later ones must follow it
 	front  int64                           // what is after it is new
 	sent   map[int64]sighting              // by the change's id in the outbox
