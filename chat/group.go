@@ -73,4 +73,5 @@ type Outgoing struct {
 	Conversation Conversation
 	By           UserID // who made it; empty: the app itself
 	Change       Change
+	Fault        error // it cannot be read: there is no change, and what is behind it in the group waits
 }

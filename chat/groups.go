@@ -64,10 +64,22 @@ func (g groups) roster(c Conversation, now time.Time) (*Roster, bool) {
 	return &x.roster, true
 }
 
-// forget drops what Postgres has: of cold groups what every answer that still counts knows (settled); of the others, if they are more than
-// limit, those that were not looked at lately. Stays that have ended are for nobody here to see.
-func (g groups) forget(mark, settled Revision, base Revision, moments time.Time, limit int) {
-	over := len(g) > limit
+// rosterCost is what a roster costs beside its members, in members.
+const rosterCost = 16
+
+// cost returns how much the rosters hold, in members.
+func (g groups) cost() int {
+	n := rosterCost * len(g)
+	for _, x := range g {
+		n += x.roster.Len()
+	}
+	return n
+}
+
+// forget drops what Postgres has: of cold groups what every answer that still counts knows (settled); of the others, if there are too many or
+// if they are too large, those that were not looked at lately. Stays that have ended are for nobody here to see.
+func (g groups) forget(mark, settled Revision, base Revision, moments time.Time, limit, members int) {
+	over := len(g) > limit || g.cost() > members
 	for c, x := range g {
 		switch {
 		case !x.whole && x.rev <= settled, over && x.whole && x.rev <= mark && x.at.Before(moments):

@@ -167,13 +167,21 @@ func (b *blockBuilder) judgeRead(p *pending, now time.Time) verdict {
 		return verdict{kind: pass}
 	}
 	key := ReadKey{c, u}
+	if b.waits[key] {
+		return verdict{kind: hold}
+	}
 	before := s.reads[key].seq
-	if r, ok := b.readers[key]; ok {
+	r, coalesces := b.readers[key]
+	if coalesces {
 		before = r.Seq
 	}
 	seq := min(p.q.Seq, b.headOf(c))
 	if seq <= before {
 		return verdict{kind: pass}
+	}
+	if coalesces && c.Kind == Group && r.Read.Named != "" && p.q.Named != "" && p.q.Named != r.Read.Named {
+		b.waitForNext(key)
+		return verdict{kind: hold}
 	}
 	return verdict{kind: place, read: before, seq: seq}
 }

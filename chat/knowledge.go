@@ -167,11 +167,36 @@ func (a *asking) group(k Conversation)   { askOnce(a, a.groups, &a.needs.Groups,
 func (a *asking) read(k ReadKey)         { askOnce(a, a.reads, &a.needs.Reads, k) }
 func (a *asking) target(k Target)        { askOnce(a, a.targets, &a.needs.Targets, k) }
 
-// take returns what is to be asked for now.
+// Limits of one question: it must be answered in time, or everything in it has failed. A group may have very many members.
+const (
+	askAtOnce       = 2000 // of each kind
+	askGroupsAtOnce = 100
+)
+
+// take returns what is to be asked for now. The rest stays for the next question.
 func (a *asking) take() (Needs, bool) {
-	n := a.needs
-	a.needs = Needs{}
+	n := Needs{
+		Apps:      first(&a.needs.Apps, askAtOnce),
+		Users:     first(&a.needs.Users, askAtOnce),
+		Relations: first(&a.needs.Relations, askAtOnce),
+		Heads:     first(&a.needs.Heads, askAtOnce),
+		IDs:       first(&a.needs.IDs, askAtOnce),
+		Groups:    first(&a.needs.Groups, askGroupsAtOnce),
+		Reads:     first(&a.needs.Reads, askAtOnce),
+		Targets:   first(&a.needs.Targets, askAtOnce),
+	}
 	return n, len(n.Apps)+len(n.Users)+len(n.Relations)+len(n.Heads)+len(n.IDs)+len(n.Groups)+len(n.Reads)+len(n.Targets) > 0
+}
+
+// first takes the first keys out of a list, at most n.
+func first[K any](list *[]K, n int) []K {
+	keys := *list
+	if len(keys) <= n {
+		*list = nil
+		return keys
+	}
+	*list = keys[n:]
+	return keys[:n:n]
 }
 
 func answered[K comparable](asked map[K]bool, keys []K) {

@@ -55,17 +55,18 @@ type SequencerConfig struct {
 	Base      Revision // of places; see [PlaceOf]
 	Life      Life     // of the ingress that the positions offered belong to
 
-	IDWindow     time.Duration // identities are remembered at least this long; at least 2 s; default 5 min
-	IDLimit      int           // and of those that Postgres has, at most so many; default 65,536
-	FactTTL      time.Duration // how long a row of Postgres is believed; default 10 s
-	FactLimit    int           // how many rows of a kind are kept; default 100,000
-	HeadLimit    int           // how many heads are kept; default 200,000
-	ReadLimit    int           // how many read positions are kept; default 200,000
-	RosterLimit  int           // how many rosters are kept; default 10,000
-	RecallWindow time.Duration // how long a sender may recall a message; default 2 min
-	WindowLimit  int           // how many requests may wait; default 16,384
-	BlockBytes   int           // default 256 KiB
-	BlockRecords int           // default [MaxBlockRecords]
+	IDWindow      time.Duration // identities are remembered at least this long; at least 2 s; default 5 min
+	IDLimit       int           // and of those that Postgres has, at most so many; default 65,536
+	FactTTL       time.Duration // how long a row of Postgres is believed; default 10 s
+	FactLimit     int           // how many rows of a kind are kept; default 100,000
+	HeadLimit     int           // how many heads are kept; default 200,000
+	ReadLimit     int           // how many read positions are kept; default 200,000
+	RosterLimit   int           // how many rosters are kept; default 10,000
+	RosterMembers int           // and how many members they have, with 16 added for each; default 2,000,000
+	RecallWindow  time.Duration // how long a sender may recall a message; default 2 min
+	WindowLimit   int           // how many requests may wait; default 16,384
+	BlockBytes    int           // default 256 KiB
+	BlockRecords  int           // default [MaxBlockRecords]
 }
 
 // minIDWindow is how long an answer of Postgres about an identity stays true: what it did not know then is remembered that long.
@@ -79,6 +80,7 @@ func (c *SequencerConfig) defaults() {
 	c.HeadLimit = or(c.HeadLimit, 200_000)
 	c.ReadLimit = or(c.ReadLimit, 200_000)
 	c.RosterLimit = or(c.RosterLimit, 10_000)
+	c.RosterMembers = or(c.RosterMembers, 2_000_000)
 	c.RecallWindow = or(c.RecallWindow, 2*time.Minute)
 	c.WindowLimit = or(c.WindowLimit, 1<<14)
 	c.BlockBytes = or(c.BlockBytes, maxBlockBytes)
@@ -298,8 +300,8 @@ func newPending(q *Request, pos Position) (*pending, bool) {
 	return p, ok
 }
 
-// Needs returns what is to be looked up in Postgres now; false if nothing is. Each question ends in [Sequencer.Learn] or
-// [Sequencer.LookUpFailed].
+// Needs returns what is to be looked up in Postgres now, as much as one question holds; false if nothing is. Each question ends in
+// [Sequencer.Learn] or [Sequencer.LookUpFailed]; then there may be another.
 func (s *Sequencer) Needs() (Needs, bool) {
 	n, ok := s.ask.take()
 	n.Partition = s.cfg.Partition
@@ -352,12 +354,10 @@ func (s *Sequencer) Unanswered(targets []Target, at time.Time) {
 }
 
 // LookUpFailed says that Postgres did not answer. Until it does, nobody waits for it: what is known goes on, what is not is refused
-// with [Unavailable]. The owner tries again by itself.
+// with [Unavailable]. What was not part of the question is still to be asked; otherwise the owner tries again by itself.
 func (s *Sequencer) LookUpFailed(asked Needs) {
 	s.know.failing, s.ask.off = true, true
 	s.ask.answered(asked)
-	s.ask.answered(s.ask.needs)
-	s.ask.needs = Needs{}
 }
 
 // Failing reports whether the last look-up failed.
@@ -387,7 +387,7 @@ func (s *Sequencer) Persisted(mark Revision, now time.Time) {
 		s.settled, s.settling, s.since = s.settling, s.mark, now
 	}
 	s.recall.forget(s.settled)
-	s.groups.forget(s.mark, s.settled, s.cfg.Base, now.Add(-minIDWindow), s.cfg.RosterLimit)
+	s.groups.forget(s.mark, s.settled, s.cfg.Base, now.Add(-minIDWindow), s.cfg.RosterLimit, s.cfg.RosterMembers)
 }
 
 func forgetHeads[K comparable](heads map[K]head, limit int, mark Revision, now time.Time) {

@@ -139,7 +139,9 @@ func (x *script) postgres(t *testing.T, d *datadriven.TestData) {
 // limits begins anew, with an empty log.
 func (x *script) limits(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
-	d.ScanArgs(t, "rosters", &x.rosters)
+	x.rosters, x.members = 0, 0
+	d.MaybeScanArgs(t, "rosters", &x.rosters)
+	d.MaybeScanArgs(t, "members", &x.members)
 	x.log = nil
 	x.begin()
 }

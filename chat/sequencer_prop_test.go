@@ -133,8 +133,10 @@ type outcome string
 var outcomes = []outcome{"ok", "ok", "ok", "ok", "lost", "applied, unheard", "late"}
 
 func (w *world) step(o *owner, how outcome) error {
-	if n, ok := o.s.Needs(); ok && o.asked == nil {
-		o.asked, o.answer, o.at = &n, w.lookUp(n), w.now
+	if o.asked == nil {
+		if n, ok := o.s.Needs(); ok {
+			o.asked, o.answer, o.at = &n, w.lookUp(n), w.now
+		}
 	}
 	st := o.s.Step(w.now)
 	if st.Block == nil {

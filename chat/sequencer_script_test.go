@@ -22,6 +22,7 @@ type script struct {
 	facts    chat.Facts
 	log      []chat.Entry
 	rosters  int
+	members  int
 }
 
 func TestSequencerScripts(t *testing.T) {
@@ -52,7 +53,7 @@ func TestSequencerScripts(t *testing.T) {
 }
 
 func (x *script) begin() {
-	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters})
+	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters, RosterMembers: x.members})
 }
 
 func (x *script) run(t *testing.T, d *datadriven.TestData) string {

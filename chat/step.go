@@ -120,6 +120,7 @@ type blockBuilder struct {
 	recalled map[Place]bool         // the messages that are recalled in this block
 	readers  map[ReadKey]*Record    // reads to come at the end of the block, each reader's once
 	reads    []*Record              // … in their order
+	waits    map[ReadKey]bool       // readers whose further reads are for the next block
 }
 
 func (b *blockBuilder) full(p *pending) bool {
@@ -221,7 +222,8 @@ func (b *blockBuilder) placeMessage(p *pending) {
 	})
 }
 
-// placeRead keeps a read for the end of the block, where it is above all that it covers. Another read of the same reader goes on with it.
+// placeRead keeps a read for the end of the block, where it is above all that it covers. Another read of the same reader goes on with it,
+// unless it names somebody else.
 func (b *blockBuilder) placeRead(p *pending, from, seq Seq) {
 	key := ReadKey{p.q.Conversation, p.q.Sender.User}
 	r, ok := b.readers[key]
@@ -239,6 +241,15 @@ func (b *blockBuilder) placeRead(p *pending, from, seq Seq) {
 	}
 	b.taken = append(b.taken, p)
 	b.bytes += p.bytes()
+}
+
+// waitForNext leaves a reader's further reads for the next block, in their order: a record has room for one name, and in a group whoever is
+// named is to hear of it.
+func (b *blockBuilder) waitForNext(key ReadKey) {
+	if b.waits == nil {
+		b.waits = make(map[ReadKey]bool)
+	}
+	b.waits[key] = true
 }
 
 // flushReads adds the reads to the block: those of one conversation, or all.

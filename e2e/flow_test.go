@@ -40,7 +40,7 @@ func (h *house) staff(edges, sequencers, fanouts, persists int) {
 func (h *house) settled() {
 	h.t.Helper()
 	h.eventually(30*time.Second, "the demo groups are in the log", func() error {
-		waiting, err := h.store.Outgoing(h.t.Context(), 1)
+		waiting, err := h.store.Outgoing(h.t.Context(), 0, 1)
 		if err == nil && len(waiting) > 0 {
 			err = errors.New("changes wait in the outbox")
 		}

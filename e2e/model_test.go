@@ -273,7 +273,7 @@ func (m *model) check(ctx context.Context) []string {
 				return []string{fmt.Sprintf("postgres has partition %d up to %d of %d: %v", q, marks[q].Revision, tail, err)}
 			}
 		}
-		if waiting, err := m.h.store.Outgoing(ctx, 1); err != nil || len(waiting) > 0 {
+		if waiting, err := m.h.store.Outgoing(ctx, 0, 1); err != nil || len(waiting) > 0 {
 			return []string{fmt.Sprintf("changes are still in the outbox: %v %v", waiting, err)}
 		}
 		return nil

@@ -7,6 +7,10 @@ ON CONFLICT DO NOTHING;
 SELECT version, owner_id, max_members, muted, (destroyed_at IS NOT NULL)::boolean AS destroyed
 FROM chat_group WHERE app_id = @app_id AND group_id = @group_id FOR UPDATE;
 
+-- FoldedVersion returns how far a group's log is folded in.
+-- name: FoldedVersion :one
+SELECT COALESCE((SELECT version FROM conversation WHERE token = @token), 0)::bigint AS version;
+
 -- name: UpdateGroup :exec
 UPDATE chat_group
 SET version = @version, owner_id = @owner_id, muted = @muted, destroyed_at = CASE WHEN @destroyed::boolean THEN COALESCE(destroyed_at, now()) END

@@ -2,7 +2,7 @@
 INSERT INTO outbox (app_id, group_id, version, by_id, change) VALUES (@app_id, @group_id, @version, @by_id, @change);
 
 -- name: Outgoing :many
-SELECT outbox_id, app_id, group_id, by_id, change FROM outbox ORDER BY outbox_id LIMIT @max_rows;
+SELECT outbox_id, app_id, group_id, by_id, change FROM outbox WHERE outbox_id > @after ORDER BY outbox_id LIMIT @max_rows;
 
 -- ForgetOutgoing deletes the changes that are folded in.
 -- name: ForgetOutgoing :exec

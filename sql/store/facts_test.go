@@ -196,7 +196,7 @@ func TestHotQueriesUseIndexes(t *testing.T) {
 		{"readers", store.TouchReaders, []any{[]int64{1, 2}, []string{"u1", "u2"}, []int64{3, 4}}},
 		{"owners", store.DemoteOwners, []any{[]int64{1, 2}, []int64{3, 4}}},
 		{"folded", store.ForgetOutgoing, []any{[]int32{10001}, []string{"g1"}, []int64{3}}},
-		{"outbox", store.Outgoing, []any{int32(10)}},
+		{"outbox", store.Outgoing, []any{int64(5), int32(10)}},
 		{"members of a group", store.MembersByID, []any{int32(app), "g1", []string{"u1", "u2"}}},
 	} {
 		t.Run(q.name, func(t *testing.T) {

@@ -68,6 +68,9 @@ func createGroup(ctx context.Context, q *db.Queries, g NewGroup) error {
 	if n == 0 {
 		return chat.Error{Code: chat.GroupExists}
 	}
+	if err := upToDate(ctx, q, group, 0); err != nil {
+		return err
+	}
 	d := &decision{owner: g.Owner, count: 1, max: g.MaxMembers, members: map[chat.UserID]member{g.Owner: {role: chat.Owner}}}
 	d.add(chat.Change{Kind: chat.GroupCreated, Users: []chat.UserID{g.Owner}})
 	added, err := d.join(slices.DeleteFunc(slices.Clone(g.Members), func(u chat.UserID) bool { return u == g.Owner }), exist)
@@ -164,6 +167,9 @@ func decide(
 	if err != nil {
 		return err
 	}
+	if err := upToDate(ctx, q, group, row.Version); err != nil {
+		return err
+	}
 	d := &decision{
 		by: by, version: row.Version, owner: chat.UserID(row.OwnerID), muted: row.Muted, destroyed: row.Destroyed, max: int(row.MaxMembers),
 		members: make(map[chat.UserID]member),
@@ -180,6 +186,17 @@ func decide(
 		return err
 	}
 	return save(ctx, q, group, by, d)
+}
+
+// upToDate refuses to go on from a version of a group, whose row is locked, that is older than the group's log. The next versions are in
+// the log already: the sequencer would take what is decided under them for repeats, and nobody would hear of it.
+func upToDate(ctx context.Context, q *db.Queries, group chat.Conversation, version int64) error {
+	folded, err := q.FoldedVersion(ctx, group.String())
+	if err != nil || folded <= version {
+		return err
+	}
+	return chat.Errorf(chat.Unavailable, "the group's rows are at change %d, its log is at %d: the database was restored to an older state, "+
+		"or the group was deleted by hand; it cannot be changed until its rows are as new as its log", version, folded)
 }
 
 // save writes a decision.

@@ -40,7 +40,7 @@ func groupOf(t *testing.T) (*store.Store, string, chat.Conversation) {
 // news returns the changes of the outbox after a version.
 func news(t *testing.T, s *store.Store, after int64) []chat.Change {
 	t.Helper()
-	outgoing, err := s.Outgoing(t.Context(), 1000)
+	outgoing, err := s.Outgoing(t.Context(), 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,6 +229,34 @@ func TestDestroyedGroupStaysSo(t *testing.T) {
 	}
 	if _, err := s.CreateGroup(t.Context(), store.NewGroup{App: app, ID: g.A, Owner: "o"}); !errors.Is(err, chat.Error{Code: chat.GroupExists}) {
 		t.Errorf("creating it again: %v; want %v", err, chat.GroupExists)
+	}
+}
+
+// TestGroupOlderThanItsLogDoesNotChange has rows that are older than what persist has folded, as after a restore: numbers are not given twice.
+func TestGroupOlderThanItsLogDoesNotChange(t *testing.T) {
+	s, url, g := groupOf(t)
+	gone := chat.GroupOf(app, "gone")
+	for c, version := range map[chat.Conversation]string{g: "4", gone: "7"} {
+		run(t, url, `INSERT INTO conversation (app_id, token, kind, a, head, last_place, version) VALUES (10001, '`+c.String()+`', 1, '`+c.A+`', 0, 0, `+version+`)`)
+	}
+	if err := s.MuteGroup(t.Context(), g, "o", true); err != nil {
+		t.Fatalf("a log that is all folded in: %v", err)
+	}
+	run(t, url, `UPDATE conversation SET version = 6 WHERE a = '`+g.A+`'`)
+	refused := func(what string, err error) {
+		t.Helper()
+		var refusal chat.Error
+		if !errors.As(err, &refusal) || refusal.Code != chat.Unavailable || !strings.Contains(refusal.Reason, "restored") {
+			t.Errorf("%s: %v; want %v, and why", what, err, chat.Unavailable)
+		}
+	}
+	refused("a change", s.MuteGroup(t.Context(), g, "o", false))
+	_, err := s.AddMembers(t.Context(), g, "o", []chat.UserID{"n1"})
+	refused("a joining", err)
+	_, err = s.CreateGroup(t.Context(), store.NewGroup{App: app, ID: gone.A, Owner: "o"})
+	refused("creating a group that has a log", err)
+	if n := count(t, url, `SELECT count(*) FROM outbox WHERE version > 5 OR group_id = 'gone'`); n != 0 {
+		t.Errorf("%d changes are on their way; want none", n)
 	}
 }
 

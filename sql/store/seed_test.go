@@ -80,7 +80,7 @@ func TestSeedAddsGroups(t *testing.T) {
 		{ID: 4, Conversation: team, By: "alice", Change: chat.Change{Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{"alice"}}},
 		{ID: 5, Conversation: team, By: "alice", Change: chat.Change{Kind: chat.MembersJoined, Version: 2, Users: []chat.UserID{"lld", "a", "b", "bob"}}},
 	}
-	got, err := s.Outgoing(t.Context(), 100)
+	got, err := s.Outgoing(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
 	}

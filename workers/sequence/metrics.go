@@ -9,19 +9,20 @@ import (
 
 // Metrics counts what the sequencers of a process do.
 type Metrics struct {
-	records        *prometheus.CounterVec // by what became of it: placed, read, recalled, changed, or the code of the refusal
-	blocks         prometheus.Counter
-	blockBytes     prometheus.Counter
-	blockRecords   prometheus.Histogram
-	outcomes       *prometheus.CounterVec
-	repeats        prometheus.Counter
-	expired        prometheus.Counter
-	passed         prometheus.Counter
-	unreadable     prometheus.Counter
-	panics         prometheus.Counter
-	lookUps        prometheus.Histogram
-	lookUpFailures prometheus.Counter
-	waiting        *prometheus.GaugeVec
+	records           *prometheus.CounterVec // by what became of it: placed, read, recalled, changed, or the code of the refusal
+	blocks            prometheus.Counter
+	blockBytes        prometheus.Counter
+	blockRecords      prometheus.Histogram
+	outcomes          *prometheus.CounterVec
+	repeats           prometheus.Counter
+	expired           prometheus.Counter
+	passed            prometheus.Counter
+	unreadable        prometheus.Counter
+	unreadableChanges prometheus.Counter
+	panics            prometheus.Counter
+	lookUps           prometheus.Histogram
+	lookUpFailures    prometheus.Counter
+	waiting           *prometheus.GaugeVec
 }
 
 // NewMetrics registers them.
@@ -42,11 +43,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		outcomes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "whaleshark_sequence_setbacks_total", Help: "Blocks that were not committed at once, by cause.",
 		}, []string{"cause"}),
-		repeats:    counter("repeats_total", "Stored messages that were sent again."),
-		expired:    counter("expired_total", "Requests that were past their deadline."),
-		passed:     counter("passed_total", "Reads that moved nothing, and changes of groups that were in already or not next."),
-		unreadable: counter("unreadable_total", "Entries of the ingress that could not be read."),
-		panics:     counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
+		repeats:           counter("repeats_total", "Stored messages that were sent again."),
+		expired:           counter("expired_total", "Requests that were past their deadline."),
+		passed:            counter("passed_total", "Reads that moved nothing, and changes of groups that were in already or not next."),
+		unreadable:        counter("unreadable_total", "Entries of the ingress that could not be read."),
+		unreadableChanges: counter("unreadable_changes_total", "Rows of the outbox that could not be read; their groups do not change any more."),
+		panics:            counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
 		lookUps: f.NewHistogram(prometheus.HistogramOpts{
 			Name: "whaleshark_sequence_look_up_seconds", Help: "How long look-ups in Postgres take.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),

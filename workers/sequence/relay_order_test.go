@@ -2,6 +2,7 @@ package sequence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -18,12 +19,15 @@ type post struct {
 	mu   sync.Mutex
 	rows []chat.Outgoing
 	sent []string
+
+	unreadable int
 }
 
-func (p *post) Outgoing(context.Context, int) ([]chat.Outgoing, error) {
+func (p *post) Outgoing(_ context.Context, after int64, limit int) ([]chat.Outgoing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.rows), nil
+	rows := slices.DeleteFunc(slices.Clone(p.rows), func(o chat.Outgoing) bool { return o.ID <= after })
+	return rows[:min(limit, len(rows))], nil
 }
 
 func (p *post) submit(q *chat.Request, done func(error)) {
@@ -31,6 +35,12 @@ func (p *post) submit(q *chat.Request, done func(error)) {
 	defer p.mu.Unlock()
 	p.sent = append(p.sent, fmt.Sprint(q.Conversation.A, q.Change.Version))
 	done(nil)
+}
+
+func (p *post) relay() *relay {
+	return &relay{
+		outbox: p, patience: time.Second, log: slog.New(slog.DiscardHandler), submit: p.submit, unreadable: func() { p.unreadable++ },
+	}
 }
 
 func (p *post) add(id int64, group string, version int64) {
@@ -62,7 +72,7 @@ func TestARelayKeepsTheOrderOfAGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var p post
-		r := relay{outbox: &p, patience: time.Second, log: slog.New(slog.DiscardHandler), submit: p.submit}
+		r := p.relay()
 		p.add(1, "g", 1)
 		p.add(2, "h", 1)
 		go r.run(ctx) // ends with ctx, and the bubble waits for it
@@ -84,5 +94,57 @@ func TestARelayKeepsTheOrderOfAGroup(t *testing.T) {
 		if len(r.sent) != 1 {
 			t.Errorf("the relay remembers %d rows, want the one that is there", len(r.sent))
 		}
+	})
+}
+
+// TestNobodyWaitsForRowsThatStay has more rows in the outbox than the relay reads at once: what is new goes at once all the same, and what
+// stays goes again, each group's in its order.
+func TestNobodyWaitsForRowsThatStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var p post
+		stay := make([]string, 0, 5*relayAtOnce/2)
+		for i := range int64(cap(stay)) {
+			p.add(i+1, "g", i+1)
+			stay = append(stay, fmt.Sprint("g", i+1))
+		}
+		go p.relay().run(ctx)
+		time.Sleep(relayAgain / 4) //nolint:forbidigo // the bubble's time
+		p.want(t, "all that waits", stay...)
+
+		p.add(10_000, "h", 1)
+		time.Sleep(relayEvery) //nolint:forbidigo // the bubble's time
+		p.want(t, "what is new", "h1")
+
+		time.Sleep(relayAgain - relayEvery) //nolint:forbidigo // the bubble's time
+		p.want(t, "what stays", stay...)
+	})
+}
+
+// TestOneRowThatCannotBeRead stops its group and no other, and is told once.
+func TestOneRowThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var p post
+		p.add(1, "g", 1)
+		p.add(2, "g", 2)
+		p.add(3, "g", 3)
+		p.add(4, "h", 1)
+		p.rows[1].Fault = errors.New("garbage")
+		go p.relay().run(ctx)
+		p.want(t, "at once", "g1", "h1")
+		time.Sleep(relayAgain + relayEvery) //nolint:forbidigo // the bubble's time
+		p.want(t, "again", "g1", "h1")
+		if p.unreadable != 1 {
+			t.Errorf("%d rows were counted, want 1", p.unreadable)
+		}
+
+		p.mu.Lock()
+		p.rows[1].Fault = nil
+		p.mu.Unlock()
+		time.Sleep(relayEvery) //nolint:forbidigo // the bubble's time
+		p.want(t, "mended", "g2", "g3")
 	})
 }

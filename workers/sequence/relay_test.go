@@ -28,7 +28,7 @@ type outbox struct {
 
 func newOutbox() *outbox { return &outbox{asked: make(chan struct{})} }
 
-func (o *outbox) Outgoing(_ context.Context, limit int) ([]chat.Outgoing, error) {
+func (o *outbox) Outgoing(_ context.Context, after int64, limit int) ([]chat.Outgoing, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	close(o.asked)
@@ -37,7 +37,8 @@ func (o *outbox) Outgoing(_ context.Context, limit int) ([]chat.Outgoing, error)
 		o.fails--
 		return nil, errors.New("not now")
 	}
-	return slices.Clone(o.rows[:min(limit, len(o.rows))]), nil
+	rows := slices.DeleteFunc(slices.Clone(o.rows), func(r chat.Outgoing) bool { return r.ID <= after })
+	return rows[:min(limit, len(rows))], nil
 }
 
 func (o *outbox) add(group string, changes ...chat.Change) {

@@ -71,7 +71,9 @@ func own(
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
 	if p == 0 && cfg.Outbox != nil {
-		r := relay{outbox: cfg.Outbox, patience: cfg.LookUpPatience, submit: cfg.Conn.Submit, log: o.log}
+		r := relay{
+			outbox: cfg.Outbox, patience: cfg.LookUpPatience, submit: cfg.Conn.Submit, log: o.log, unreadable: cfg.Metrics.unreadableChanges.Inc,
+		}
 		o.wg.Go(func() { r.run(ctx) })
 	}
 	return o.loop(ctx)

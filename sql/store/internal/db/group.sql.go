@@ -92,6 +92,18 @@ func (q *Queries) ExistingUsers(ctx context.Context, appID int32, userIds []stri
 	return items, nil
 }
 
+const FoldedVersion = `-- name: FoldedVersion :one
+SELECT COALESCE((SELECT version FROM conversation WHERE token = $1), 0)::bigint AS version
+`
+
+// FoldedVersion returns how far a group's log is folded in.
+func (q *Queries) FoldedVersion(ctx context.Context, token string) (int64, error) {
+	row := q.db.QueryRow(ctx, FoldedVersion, token)
+	var version int64
+	err := row.Scan(&version)
+	return version, err
+}
+
 const GroupForChange = `-- name: GroupForChange :one
 SELECT version, owner_id, max_members, muted, (destroyed_at IS NOT NULL)::boolean AS destroyed
 FROM chat_group WHERE app_id = $1 AND group_id = $2 FOR UPDATE

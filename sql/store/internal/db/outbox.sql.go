@@ -45,7 +45,7 @@ func (q *Queries) ForgetOutgoing(ctx context.Context, appIds []int32, groupIds [
 }
 
 const Outgoing = `-- name: Outgoing :many
-SELECT outbox_id, app_id, group_id, by_id, change FROM outbox ORDER BY outbox_id LIMIT $1
+SELECT outbox_id, app_id, group_id, by_id, change FROM outbox WHERE outbox_id > $1 ORDER BY outbox_id LIMIT $2
 `
 
 type OutgoingRow struct {
@@ -56,8 +56,8 @@ type OutgoingRow struct {
 	Change   []byte
 }
 
-func (q *Queries) Outgoing(ctx context.Context, maxRows int32) ([]OutgoingRow, error) {
-	rows, err := q.db.Query(ctx, Outgoing, maxRows)
+func (q *Queries) Outgoing(ctx context.Context, after int64, maxRows int32) ([]OutgoingRow, error) {
+	rows, err := q.db.Query(ctx, Outgoing, after, maxRows)
 	if err != nil {
 		return nil, err
 	}
