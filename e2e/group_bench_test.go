@@ -46,7 +46,7 @@ func BenchmarkGroup(b *testing.B) {
 				b.Fatal(err)
 			}
 			h.eventually(30*time.Second, "the group is in the log", func() error {
-				waiting, err := h.store.Outgoing(b.Context(), 1)
+				waiting, err := h.store.Outgoing(b.Context(), 0, 1)
 				if err == nil && len(waiting) > 0 {
 					err = errors.New("members still wait in the outbox")
 				}
