@@ -308,7 +308,7 @@ func in(group string) wire.Where       { return wire.Where{Group: group} }
 func (h *house) furnished(t *testing.T, edges []streams.Member) {
 	t.Helper()
 	within(t, 30*time.Second, "the demo groups are in the log", func() error {
-		waiting, err := h.store.Outgoing(t.Context(), 1)
+		waiting, err := h.store.Outgoing(t.Context(), 0, 1)
 		if err == nil && len(waiting) > 0 {
 			err = fmt.Errorf("%s still waits for a change", waiting[0].Conversation)
 		}

@@ -19,6 +19,7 @@ type presence struct {
 	watches map[*conn]watch
 	users   map[chat.UserKey]*watched
 	due     map[chat.UserKey]int64 // Unix milliseconds when to tell, of users whose routes have changed
+	held    int64                  // Unix milliseconds until when nobody is told that a user is away
 	dead    map[chat.NodeID]bool   // of each edge that has held a session of a watched user, whether it was dead when last looked at
 }
 
@@ -34,6 +35,10 @@ type watched struct {
 	newest *wire.UserStatus           // of those, so that they share it
 	here   bool                       // whether the user was here when last looked at
 }
+
+// returning is how long after all routes were read nobody is told that a user is away. When the broker has lost the routes each edge writes its
+// own again: one that has not yet noticed does so up to two seconds later, and one with many sessions needs a few seconds to write them.
+const returning = 6 * time.Second
 
 func newPresence(cfg *Config, s Streams) *presence {
 	return &presence{
@@ -139,9 +144,11 @@ func (p *presence) touch(user chat.UserKey, now int64) {
 	}
 }
 
-func (p *presence) touchAll(now int64) {
+// readAnew notes that all routes were read, of which some may be on their way back.
+func (p *presence) readAnew(now int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.held = now + returning.Milliseconds()
 	p.lookAtAll(now)
 }
 
@@ -177,7 +184,11 @@ func (p *presence) sweep(now int64) {
 		}
 	}
 	for user, at := range p.due {
-		if now >= at {
+		switch {
+		case now < at:
+		case now < p.held && !p.users[user].here:
+			p.due[user] = p.held
+		default:
 			delete(p.due, user)
 			p.tell(user)
 		}

@@ -120,8 +120,33 @@ func TestSessionsOfADeadEdgeAreGone(t *testing.T) {
 		// The routes are lost, and read anew: nobody tells what went.
 		te.streams.set(func(r *recorder) { delete(r.routes, userOf(route.Device)) })
 		te.RoutesRead()
+		te.advance(returning - sweepInterval)
+		alice.wantIdle("they may come back")
 		te.advance(delay)
 		alice.want("the routes were read anew", wire.StatusNotify, `{"userId":"bob","status":2}`)
+	})
+}
+
+// TestRoutesComeBackOneByOne loses all routes: who is here again a few seconds later was never away, and who has come meanwhile is here.
+func TestRoutesComeBackOneByOne(t *testing.T) {
+	converse(t, Config{Auth: AuthOptional}, func(te *testEdge) {
+		delay := te.cfg.PresenceDelay + 2*sweepInterval
+		route := func(user chat.UserID) chat.Route {
+			return chat.Route{Device: chat.Device{App: app, User: user, Client: chat.Mac, IMEI: "m"}, Edge: "edge-2", Session: 1, Epoch: 1}
+		}
+		te.streams.change(route("bob"), false)
+		alice := te.login(3, "alice")
+		alice.write(wire.Watch, `{"userIds":["bob","carol"]}`)
+		alice.want("the watch", wire.Watch, `{"code":200,"msg":"success","data":{"ttlMs":3600000,"users":[{"userId":"bob","status":1},`+
+			`{"userId":"carol","status":2}]}}`)
+		te.streams.set(func(r *recorder) { delete(r.routes, chat.UserKey{App: app, User: "bob"}) })
+		te.RoutesRead()
+		te.streams.change(route("carol"), false)
+		te.advance(delay)
+		alice.want("who comes is here", wire.StatusNotify, `{"userId":"carol","status":1}`)
+		te.streams.change(route("bob"), false)
+		te.advance(returning + delay)
+		alice.wantIdle("bob was never away")
 	})
 }
 

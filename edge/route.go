@@ -31,7 +31,7 @@ func (e *Edge) RouteSeen(was, is *chat.Route) {
 }
 
 // RoutesRead is told that all routes were read anew: what has gone meanwhile was not told.
-func (e *Edge) RoutesRead() { e.presence.touchAll(time.Now().UnixMilli()) }
+func (e *Edge) RoutesRead() { e.presence.readAnew(time.Now().UnixMilli()) }
 
 // Routes returns the routes of all sessions that are here now, to be written again when the streams have lost them. A session that ends
 // meanwhile drops its route by itself, perhaps before the caller writes it: look again afterwards.

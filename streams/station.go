@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 )
@@ -196,14 +197,23 @@ func (v *visit) serve(ctx context.Context) error {
 	return v.loop(ctx, pushes, routes)
 }
 
+// writing is how many routes are written at once: while they are not there, nobody is told what is said, and those who watch see nobody.
+const writing = 16
+
 // writeRoutes writes the routes of all sessions again. A session that ended meanwhile has removed its route, perhaps before it was
 // written here: those that are no longer there are removed once more.
 func (v *visit) writeRoutes(ctx context.Context) error {
 	routes := v.e.Routes()
+	writers, writersCtx := errgroup.WithContext(ctx)
+	writers.SetLimit(writing)
 	for _, r := range routes {
-		if err := v.s.c.PutRoute(ctx, r); err != nil {
-			return err
+		if writersCtx.Err() != nil { // one has failed
+			break
 		}
+		writers.Go(func() error { return v.s.c.PutRoute(writersCtx, r) })
+	}
+	if err := writers.Wait(); err != nil {
+		return err
 	}
 	return v.correct(ctx, routes)
 }
