@@ -29,6 +29,12 @@ var (
 const (
 	modelApp   = chat.AppID(10001)
 	modelUsers = 12
+
+	// What a minute must make at least, or it proves little.
+	wantMessages = 5000
+	wantCuts     = 100 // kills and disconnections
+	wantRecalls  = 200
+	wantChanges  = 300
 )
 
 // model is the whole house at play: random users with one to four devices on three edges, three workers of each role, and everything that
@@ -66,12 +72,12 @@ func TestModel(t *testing.T) {
 	for _, f := range faults[:min(len(faults), 20)] {
 		t.Error(f)
 	}
-	scale := min(1, modelTime.Seconds()/60)
+	scale := min(1, modelTime.Minutes())
 	for what, n := range map[string][2]int{
-		"messages":                 {m.messages, 5000},
-		"kills and disconnections": {m.killed + m.cuts, 100},
-		"recalls":                  {m.recalls, 200},
-		"changes of members":       {m.changes, 300},
+		"messages":                 {m.messages, wantMessages},
+		"kills and disconnections": {m.killed + m.cuts, wantCuts},
+		"recalls":                  {m.recalls, wantRecalls},
+		"changes of groups":        {m.changes, wantChanges},
 	} {
 		if want := int(float64(n[1]) * scale); n[0] < want {
 			t.Errorf("%d %s were made, want at least %d: the model did not play enough", n[0], what, want)
@@ -174,12 +180,27 @@ func (m *model) start(slot int) {
 	m.here[slot] = m.h.start(fmt.Sprint(strings.TrimPrefix(argv[0]+"."+argv[1], "edge.--tcp"), ".", m.runs), argv...)
 }
 
-// run plays for a time, lets everything come to rest, and returns what is not as it must be.
+// enough reports whether a minute's play, or this part of one, has made what it should. A change of a group is counted at the end.
+func (m *model) enough(minutes float64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := func(n int) int { return int(float64(n) * min(1, minutes)) }
+	return m.messages >= of(wantMessages) && m.killed+m.cuts >= of(wantCuts) && m.recalls >= of(wantRecalls)
+}
+
+// run plays for a time, on a slow machine for up to twice as long until it has made enough, lets everything come to rest, and returns what
+// is not as it must be.
 func (m *model) run(ctx context.Context, d time.Duration) []string {
-	until, stop := context.WithTimeout(ctx, d)
+	until, stop := context.WithTimeout(ctx, 2*d)
 	defer stop()
-	finish, cancel := context.WithTimeout(ctx, d+2*m.patience) // for what was begun
+	finish, cancel := context.WithTimeout(ctx, 2*d+2*m.patience) // for what was begun
 	defer cancel()
+	time.AfterFunc(d, func() {
+		for !m.enough(d.Minutes()) && until.Err() == nil {
+			rest(until, 100*time.Millisecond)
+		}
+		stop()
+	})
 	var wg sync.WaitGroup
 	for _, p := range m.play {
 		wg.Go(func() { p.play(finish, until) })
