@@ -15,7 +15,6 @@ const (
 	requestVersion = 2
 	signalVersion  = 2
 	pushVersion    = 1
-	changeVersion  = 1
 )
 
 var errShort = errors.New("short or garbled encoding")
@@ -232,22 +231,6 @@ func DecodeRequest(b []byte) (*Request, error) {
 		r.fail()
 	}
 	return q, r.end("request")
-}
-
-// AppendChange appends the binary form of a change, as the outbox keeps it.
-func AppendChange(b []byte, c *Change) []byte {
-	w := writer{b}
-	w.byte(changeVersion)
-	w.change(c)
-	return w.b
-}
-
-// DecodeChange is the inverse of [AppendChange].
-func DecodeChange(b []byte) (*Change, error) {
-	r := reader{b: b}
-	r.version("change", changeVersion)
-	c := r.change()
-	return c, r.end("change")
 }
 
 // AppendSignal appends the binary form of a signal.

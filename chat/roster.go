@@ -29,10 +29,8 @@ func (r *Roster) Len() int { return r.present }
 // Learn takes in what Postgres has folded.
 func (r *Roster) Learn(s GroupState) {
 	if s.At > r.state.At {
-		members := s.Members
-		s.Members = nil
 		r.state = s
-		s.Members = members
+		r.state.Members = nil
 	}
 	for _, m := range s.Members {
 		r.learn(m)
@@ -140,6 +138,9 @@ func (r *Roster) Member(u UserID) (Membership, bool) {
 	}
 	return stays[len(stays)-1], true
 }
+
+// Stays returns a user's stays, ascending. The slice must not be changed.
+func (r *Roster) Stays(u UserID) []Membership { return r.stays[u] }
 
 // Covers reports whether what is at a place is for a user to see.
 func (r *Roster) Covers(u UserID, at Place) bool {

@@ -107,7 +107,7 @@ func (t *talk) add(item chat.Item) {
 	case chat.RecallRecord:
 		t.recalled[r.Recall.Place] = true
 	case chat.GroupRecord:
-		t.Stays = stay(t.Stays, t.user, item.Place, r.Change)
+		t.change(item.Place, r.Change)
 	case chat.ReadRecord:
 		t.read(item)
 		return
@@ -115,6 +115,17 @@ func (t *talk) add(item chat.Item) {
 		return
 	}
 	t.items = append(t.items, item)
+}
+
+// change takes in a change of the group, as far as it concerns the user.
+func (t *talk) change(at chat.Place, c *chat.Change) {
+	if !slices.Contains(c.Users, t.user) {
+		return
+	}
+	var r chat.Roster
+	r.Learn(chat.GroupState{Members: t.Stays})
+	r.Fold(at, c)
+	t.Stays = r.Stays(t.user)
 }
 
 // read takes in a read: of a pair both users', of a group the user's own.
@@ -131,26 +142,6 @@ func (t *talk) read(item chat.Item) {
 	item.Record.Sender = chat.Device{App: r.Conversation.App, User: r.Sender.User}
 	item.Record.Read, item.Time = &chat.Read{}, time.Time{}
 	t.reads[r.Sender.User] = item
-}
-
-// stay returns a user's stays after a change of the group.
-func stay(stays []chat.Membership, user chat.UserID, at chat.Place, c *chat.Change) []chat.Membership {
-	if !slices.Contains(c.Users, user) {
-		return stays
-	}
-	present := len(stays) > 0 && stays[len(stays)-1].Left == 0
-	switch c.Kind { //nolint:exhaustive // the others let nobody in or out
-	case chat.GroupCreated, chat.MembersJoined:
-		if !present {
-			return append(slices.Clip(stays), chat.Membership{User: user, Joined: at, At: at})
-		}
-	case chat.MemberLeft, chat.MemberRemoved:
-		if present {
-			stays = slices.Clone(stays)
-			stays[len(stays)-1].Left = at
-		}
-	}
-	return stays
 }
 
 // finish drops what is not the user's to see, and takes the bodies of what was recalled away.
