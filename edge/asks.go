@@ -18,11 +18,19 @@ const (
 	maxWatched      = 200 // users that a session watches
 	maxCustomStatus = 64  // characters
 	maxWatchTTL     = time.Hour
-	typingEvery     = time.Second // how often a session may say that somebody types
-	typingBurst     = 5           // and how many times at once
-	statusEvery     = time.Second // how often a session may say how it is: each time is a route written, and a frame to each who watches
-	statusBurst     = 5           // and how many times at once
+	fewEvery        = time.Second // how often a session may say that somebody types, and how it is: that is a route written each time
+	fewAtOnce       = 5           // and how many times at once
 )
+
+// few is the limit of what a session may say only now and then, and what is too much of is dropped. Most sessions never need one.
+type few struct{ limiter *rate.Limiter }
+
+func (f *few) allow(now time.Time) bool {
+	if f.limiter == nil {
+		f.limiter = rate.NewLimiter(rate.Every(fewEvery), fewAtOnce)
+	}
+	return f.limiter.AllowN(now, 1)
+}
 
 func (s *session) ask(f *wire.Up, now time.Time) (step, error) {
 	switch f.Command {
@@ -151,10 +159,7 @@ func (s *session) recall(f *wire.Up, now time.Time) (step, error) {
 
 // types is limited for itself: what is too much is dropped, for the next one says the same.
 func (s *session) types(f *wire.Up, now time.Time) (step, error) {
-	if s.typing == nil {
-		s.typing = rate.NewLimiter(rate.Every(typingEvery), typingBurst)
-	}
-	if !s.typing.AllowN(now, 1) {
+	if !s.typing.allow(now) {
 		return step{dropped: dropTyping}, nil
 	}
 	t, err := wire.ParseTypingIn(f.Body)
@@ -177,10 +182,7 @@ func (s *session) status(f *wire.Up, now time.Time) (step, error) {
 	if err != nil {
 		return step{}, err
 	}
-	if s.statuses == nil {
-		s.statuses = rate.NewLimiter(rate.Every(statusEvery), statusBurst)
-	}
-	if !s.statuses.AllowN(now, 1) {
+	if !s.statuses.allow(now) {
 		return step{dropped: dropStatus}, nil
 	}
 	return step{status: &x}, nil

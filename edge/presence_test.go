@@ -163,7 +163,7 @@ func TestABurstOfStatusesIsFewWrites(t *testing.T) {
 				return nil
 			}
 		})
-		for i := range statusBurst {
+		for i := range fewAtOnce {
 			bob.write(wire.Status, fmt.Sprintf(`{"status":1,"customStatus":"%d"}`, i))
 		}
 		synctest.Wait()
@@ -181,7 +181,7 @@ func TestABurstOfStatusesIsFewWrites(t *testing.T) {
 		}
 		other.wantIdle("what is too much")
 		te.wantCounted("dropped_total", dropStatus, 3)
-		te.advance(statusEvery)
+		te.advance(fewEvery)
 		// A status that cannot be written is what the session says all the same, for the station to write it.
 		te.streams.set(func(s *recorder) {
 			s.putRoute = func(context.Context, chat.Route) error { return errors.New("no connection") }

@@ -51,20 +51,13 @@ func (r *refusal) step(protocol int32) step {
 // refusalOf refuses a request that was handed on.
 func refusalOf(q *chat.Request, err chat.Error) *refusal {
 	r := &refusal{err: err, messageID: q.MessageID}
-	group := q.Conversation.Kind == chat.Group
 	switch q.Kind {
 	case chat.AskRead:
-		r.command = wire.Read
-		if group {
-			r.command = wire.GroupRead
-		}
+		r.command = wire.OfKind(q.Conversation.Kind, wire.Read, wire.GroupRead)
 	case chat.AskRecall:
 		r.command, r.seq, r.place = wire.Recall, q.Seq, q.Place
 	default:
-		r.command = wire.Send
-		if group {
-			r.command = wire.GroupSend
-		}
+		r.command = wire.OfKind(q.Conversation.Kind, wire.Send, wire.GroupSend)
 	}
 	return r
 }

@@ -61,12 +61,7 @@ func (c *conn) missed(ctx context.Context, l *login) resumed {
 // framesOf returns the frames that a user's device would have got of a record.
 func framesOf(item *chat.Item, user chat.UserID) []frame {
 	r := &item.Record
-	either := func(pair, group wire.Command) wire.Command {
-		if r.Conversation.Kind == chat.Group {
-			return group
-		}
-		return pair
-	}
+	either := func(pair, group wire.Command) wire.Command { return wire.OfKind(r.Conversation.Kind, pair, group) }
 	switch r.Kind {
 	case chat.MessageRecord:
 		placed := wire.PlacedOf(r, item.Place)

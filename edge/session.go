@@ -18,8 +18,8 @@ type session struct {
 	protocol int32       // of the login; before it, of the newest frame
 	device   chat.Device // set by the login, and the only identity from then on
 	frames   *rate.Limiter
-	typing   *rate.Limiter // nil until somebody types
-	statuses *rate.Limiter // nil until the session says how it is
+	typing   few
+	statuses few
 }
 
 func newSession(cfg *Config) session {

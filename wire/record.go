@@ -12,6 +12,14 @@ func WhereOf(c chat.Conversation, other chat.UserID) Where {
 	return Where{To: other}
 }
 
+// OfKind returns the command for a pair or that for a group.
+func OfKind(k chat.Kind, pair, group Command) Command {
+	if k == chat.Group {
+		return group
+	}
+	return pair
+}
+
 // PlacedOf returns a message's payload.
 func PlacedOf(r *chat.Record, place chat.Place) Placed {
 	to, _ := r.Conversation.Peer(r.Sender.User)

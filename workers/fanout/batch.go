@@ -17,8 +17,7 @@ type limits struct {
 	notify    int // messages become word that there is something new
 }
 
-// item is a record at its place. Revision is that of its block, or 0 if the edges were told that they are served up to there before
-// the record could be handed out.
+// item is a record at its place. Revision is that of its block, or 0 if it is handed out later than in its turn.
 type item struct {
 	record   *chat.Record
 	place    chat.Place

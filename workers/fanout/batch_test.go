@@ -226,7 +226,7 @@ func TestReceiptsAreForgottenInTheirOrder(t *testing.T) {
 	if d := repeated(11); d == nil || d.IMEI != "2" {
 		t.Errorf("the receipt of seq 11 is of %v", d)
 	}
-	if n := len(r.seen); n != receiptLimit {
+	if n := len(r.seen.values); n != receiptLimit {
 		t.Errorf("%d receipts are remembered, want %d", n, receiptLimit)
 	}
 }

@@ -72,9 +72,9 @@ func own(
 		rosters:  newRosters(rosterLimit),
 		parked:   newParked(),
 		senders:  newLookUps(),
-		recalled: newRecalls(),
+		recalled: newLately[chat.Place, struct{}](recallLimit),
 	}
-	defer func() { cfg.Metrics.parked.Sub(float64(o.parkedSaid)) }()
+	defer cfg.Metrics.parked.DeleteLabelValues(p.String()) // it is the next owner's
 	defer o.wg.Wait()
 	defer cancel()
 	if o.revision, err = o.start(ctx); err != nil {
@@ -137,8 +137,7 @@ func (o *owner) loop(ctx context.Context) error {
 		if errors.Is(err, errBehind) {
 			err = o.rewind(ctx)
 		}
-		o.cfg.Metrics.parked.Add(float64(o.parked.records - o.parkedSaid))
-		o.parkedSaid = o.parked.records
+		o.cfg.Metrics.parked.WithLabelValues(o.partition.String()).Set(float64(o.parked.records))
 		if err != nil {
 			return err
 		}

@@ -163,9 +163,8 @@ func (b *batch) event(r *chat.Record, place chat.Place, g *group) {
 		}
 	case chat.RoleSet, chat.MemberMuted, chat.GroupMuted, chat.GroupDestroyed, chat.GroupTransferred: // all were members before
 	}
-	for _, u := range about(c) {
-		command, payload := event(r, place, u)
-		b.deliver(command, payload, routes...)
+	for _, e := range wire.GroupEventsOf(r, place) {
+		b.deliver(e.Command, wire.AppendGroupEvent(nil, &e), routes...)
 	}
 }
 

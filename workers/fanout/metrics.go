@@ -19,7 +19,7 @@ type Metrics struct {
 	degraded        *prometheus.CounterVec
 	typingDropped   *prometheus.CounterVec
 	readsDropped    *prometheus.CounterVec
-	parked          prometheus.Gauge
+	parked          *prometheus.GaugeVec
 	lookUpFailures  prometheus.Counter
 }
 
@@ -49,9 +49,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		readsDropped: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "whaleshark_fanout_reads_dropped_total", Help: "Reads in groups that not all senders were told of, by reason.",
 		}, []string{"reason"}),
-		parked: f.NewGauge(prometheus.GaugeOpts{
-			Name: "whaleshark_fanout_parked_records", Help: "Records that wait until their group's members can be looked up.",
-		}),
+		parked: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "whaleshark_fanout_parked_records", Help: "Records that wait until their group's members can be looked up, by partition.",
+		}, []string{"partition"}),
 		lookUpFailures: counter("group_look_up_failures_total", "Look-ups of groups and of senders that were not answered."),
 	}
 }

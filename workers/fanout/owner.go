@@ -14,7 +14,8 @@ const (
 	blocksAtOnce  = 64
 	signalsAtOnce = 1024
 	headLimit     = 100_000
-	coldLimit     = 10_000 // signals that may wait for a head
+	coldLimit     = 10_000  // signals that may wait for a head
+	recallLimit   = 1 << 14 // recalled messages that are remembered: a repeat that was on its way then still holds the body
 )
 
 // owner is the loop around one partition. Everything in it belongs to the loop, but for the channel.
@@ -44,9 +45,8 @@ type owner struct {
 	parked  *parked
 	rewinds int // how often the log was read again
 
-	parkedSaid int // how many records the metric counts of this owner
-	senders    *lookUps
-	recalled   *recalls
+	senders  *lookUps
+	recalled *lately[chat.Place, struct{}]
 
 	removing sync.Mutex // held while routes of dead edges are removed
 }
@@ -135,7 +135,7 @@ func (o *owner) record(out *batch, it *item) {
 	r := it.record
 	out.revision = it.revision
 	if r.Kind == chat.RecallRecord {
-		o.recalled.add(r.Recall.Place)
+		o.recalled.set(r.Recall.Place, struct{}{})
 	}
 	if r.Conversation.Kind == chat.Pair {
 		if r.Kind == chat.MessageRecord {
@@ -187,7 +187,7 @@ func (o *owner) signal(out *batch, s *chat.Signal) {
 	case s.Kind == chat.Received:
 		o.receipt(out, s)
 	case s.Kind == chat.Repeat && s.Place < chat.PlaceOf(o.cfg.Conn.Base(), o.revision+1, 0):
-		if o.recalled.has(s.Place) {
+		if _, recalled := o.recalled.get(s.Place); recalled {
 			s.Recalled = true // since it was answered
 		}
 		out.repeat(s, o.received.of(s))

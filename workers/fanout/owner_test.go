@@ -15,7 +15,7 @@ func TestARepeatDoesNotOvertakeTheLog(t *testing.T) {
 		cfg:      Config{Conn: streamstest.Connect(t, streamstest.Server(t), streams.Layout{Base: base})},
 		revision: 7,
 		received: newReceipts(),
-		recalled: newRecalls(),
+		recalled: newLately[chat.Place, struct{}](recallLimit),
 	}
 	routes := []chat.Route{route("alice", "1", "e1", 11), route("bob", "1", "e1", 12)}
 	for what, test := range map[string]struct {
@@ -46,7 +46,7 @@ func TestARepeatThatARecallHasOvertaken(t *testing.T) {
 		cfg:      Config{Conn: streamstest.Connect(t, streamstest.Server(t), streams.Layout{})},
 		revision: 7,
 		received: newReceipts(),
-		recalled: newRecalls(),
+		recalled: newLately[chat.Place, struct{}](recallLimit),
 	}
 	const place = 5 * chat.MaxBlockRecords
 	o.record(newBatch(0, func(chat.UserKey) []chat.Route { return nil }, limits{}), &item{recallOf("bob", place), place + 1, 6})
@@ -60,13 +60,16 @@ func TestARepeatThatARecallHasOvertaken(t *testing.T) {
 	}
 }
 
-func TestRecallsAreForgottenInTheirOrder(t *testing.T) {
-	r := newRecalls()
-	for p := range chat.Place(recallLimit + 10) {
-		r.add(p + 1)
-		r.add(p + 1)
+func TestTheOldestIsForgotten(t *testing.T) {
+	l := newLately[int, string](100)
+	for i := range 110 {
+		l.set(i, "once")
+		l.set(i, "again")
 	}
-	if r.has(10) || !r.has(11) || len(r.places) != recallLimit {
-		t.Errorf("%d recalls are remembered, of them 10: %t, 11: %t", len(r.places), r.has(10), r.has(11))
+	if _, known := l.get(9); known {
+		t.Error("the oldest is remembered")
+	}
+	if value, _ := l.get(10); value != "again" || len(l.values) != 100 {
+		t.Errorf("10 is %q, and %d are remembered", value, len(l.values))
 	}
 }
