@@ -46,37 +46,34 @@ func (c *Conn) Tail(ctx context.Context, p chat.Partition) (chat.Revision, error
 
 // LastRevision returns the newest revision of all partitions.
 func (c *Conn) LastRevision(ctx context.Context) (chat.Revision, error) {
-	var info struct {
-		State struct {
-			LastSeq uint64 `json:"last_seq"`
-		} `json:"state"`
-	}
-	if err := c.api(ctx, "STREAM.INFO."+streamLog, struct{}{}, &info); err != nil {
-		return 0, fmt.Errorf("read the end of the log: %w", err)
-	}
-	return chat.Revision(info.State.LastSeq), nil
+	last, _, err := c.logEnd(ctx, struct{}{})
+	return last, err
 }
 
 // LogEnd returns the newest revision of all partitions, and how many blocks each has, in one request to the leader. The numbers may be
 // a moment younger than the revision: a partition whose number is as before has nothing new up to it.
 func (c *Conn) LogEnd(ctx context.Context) (chat.Revision, map[chat.Partition]uint64, error) {
+	last, subjects, err := c.logEnd(ctx, map[string]string{"subjects_filter": "$KV." + bucketLog + ".>"})
+	blocks := make(map[chat.Partition]uint64, len(subjects))
+	for subject, n := range subjects {
+		if p, err := parseLogSubject(subject); err == nil {
+			blocks[p] = n
+		}
+	}
+	return last, blocks, err
+}
+
+func (c *Conn) logEnd(ctx context.Context, query any) (chat.Revision, map[string]uint64, error) {
 	var info struct {
 		State struct {
 			LastSeq  uint64            `json:"last_seq"`
 			Subjects map[string]uint64 `json:"subjects"`
 		} `json:"state"`
 	}
-	query := map[string]string{"subjects_filter": "$KV." + bucketLog + ".>"}
 	if err := c.api(ctx, "STREAM.INFO."+streamLog, query, &info); err != nil {
 		return 0, nil, fmt.Errorf("read the end of the log: %w", err)
 	}
-	blocks := make(map[chat.Partition]uint64, len(info.State.Subjects))
-	for subject, n := range info.State.Subjects {
-		if p, err := parseLogSubject(subject); err == nil {
-			blocks[p] = n
-		}
-	}
-	return chat.Revision(info.State.LastSeq), blocks, nil
+	return chat.Revision(info.State.LastSeq), info.State.Subjects, nil
 }
 
 // fewEntries is how many entries are read one by one: opening a consumer costs about as much.

@@ -32,10 +32,7 @@ func queueGroups(batch *pgx.Batch, needs chat.Needs, found map[chat.Conversation
 			Mark: chat.Revision(row.Mark), Members: found[c].Members, //nolint:gosec // it was written from a revision
 		}
 		if row.Joined != 0 {
-			g.Members = append(g.Members, chat.Membership{
-				User: chat.UserID(row.UserID), Joined: chat.Place(row.Joined), Left: chat.Place(row.LeftPlace),
-				Role: chat.MemberRole(row.Role), MutedUntil: row.MutedUntil, At: chat.Place(row.Place), //nolint:gosec // a role is 0 to 2
-			})
+			g.Members = append(g.Members, chatStay(row.UserID, row.Joined, row.LeftPlace, row.Role, row.MutedUntil, row.Place))
 		}
 		found[c] = g
 		return nil

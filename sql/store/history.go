@@ -67,11 +67,7 @@ func (s *Snapshot) Talks(ctx context.Context, user chat.UserKey, conversations [
 	if len(conversations) == 0 {
 		return nil, nil
 	}
-	tokens := make([]string, len(conversations))
-	for i, c := range conversations {
-		tokens[i] = c.String()
-	}
-	rows, err := s.q.TalksByToken(ctx, string(user.User), tokens)
+	rows, err := s.q.TalksByToken(ctx, string(user.User), tokensOf(conversations))
 	if err != nil {
 		return nil, fmt.Errorf("read conversations of %v: %w", user.User, err)
 	}
@@ -113,10 +109,7 @@ func (s *Snapshot) addStays(ctx context.Context, user chat.UserID, talks []chat.
 	}
 	for i := range rows {
 		row, t := &rows[i], groups[rows[i].ConversationID]
-		t.Stays = append(t.Stays, chat.Membership{
-			User: user, Joined: chat.Place(row.Joined), Left: chat.Place(row.LeftPlace),
-			Role: chat.MemberRole(row.Role), MutedUntil: row.MutedUntil, At: chat.Place(row.Place), //nolint:gosec // one of a few
-		})
+		t.Stays = append(t.Stays, chatStay(string(user), row.Joined, row.LeftPlace, row.Role, row.MutedUntil, row.Place))
 	}
 	return nil
 }
@@ -157,9 +150,8 @@ func (s *Snapshot) ReadPositions(ctx context.Context, spans []chat.Span, readers
 		return nil, nil
 	}
 	arg := db.ReadPositionsParams{After: int64(after), Before: int64(before)}
-	conversations := make(map[int64]chat.Conversation, len(spans))
+	conversations := conversationsOf(spans)
 	for i := range spans {
-		conversations[spans[i].Number] = spans[i].Conversation
 		arg.ConversationIds = append(arg.ConversationIds, spans[i].Number)
 		arg.UserIds = append(arg.UserIds, string(readers[i]))
 	}

@@ -17,6 +17,14 @@ func spanArrays(spans []chat.Span) (ids, afters, befores []int64) {
 	return ids, afters, befores
 }
 
+func tokensOf(conversations []chat.Conversation) []string {
+	tokens := make([]string, len(conversations))
+	for i, c := range conversations {
+		tokens[i] = c.String()
+	}
+	return tokens
+}
+
 func conversationsOf(spans []chat.Span) map[int64]chat.Conversation {
 	m := make(map[int64]chat.Conversation, len(spans))
 	for i := range spans {
@@ -128,11 +136,7 @@ func (s *Snapshot) Aside(ctx context.Context, conversations []chat.Conversation,
 	if len(conversations) == 0 {
 		return nil, nil
 	}
-	tokens := make([]string, len(conversations))
-	for i, c := range conversations {
-		tokens[i] = c.String()
-	}
-	rows, err := s.q.RejectedOf(ctx, tokens, int64(after), int64(before))
+	rows, err := s.q.RejectedOf(ctx, tokensOf(conversations), int64(after), int64(before))
 	if err != nil {
 		return nil, fmt.Errorf("read what was put aside: %w", err)
 	}

@@ -141,6 +141,13 @@ func (b *batch) touchMembers(ctx context.Context, tx pgx.Tx) error {
 	return db.New(tx).TouchMembers(ctx, ids, changed)
 }
 
+func chatStay(user string, joined, left int64, role int16, mutedUntil, place int64) chat.Membership {
+	return chat.Membership{
+		User: chat.UserID(user), Joined: chat.Place(joined), Left: chat.Place(left),
+		Role: chat.MemberRole(role), MutedUntil: mutedUntil, At: chat.Place(place), //nolint:gosec // a role is 0 to 2
+	}
+}
+
 // Stay is a user's stay in a group, as the rows have it.
 type Stay struct {
 	Group chat.Conversation
@@ -168,10 +175,7 @@ func (s *Store) Memberships(ctx context.Context, after StayKey, limit int) ([]St
 		if err != nil {
 			return nil, after, fmt.Errorf("read memberships: %w", err)
 		}
-		stays[i] = Stay{Group: c, Membership: chat.Membership{
-			User: chat.UserID(row.UserID), Joined: chat.Place(row.Joined), Left: chat.Place(row.LeftPlace),
-			Role: chat.MemberRole(row.Role), MutedUntil: row.MutedUntil, At: chat.Place(row.Place), //nolint:gosec // a role is 0 to 2
-		}}
+		stays[i] = Stay{Group: c, Membership: chatStay(row.UserID, row.Joined, row.LeftPlace, row.Role, row.MutedUntil, row.Place)}
 		after = StayKey{group: row.ConversationID, user: chat.UserID(row.UserID), joined: chat.Place(row.Joined)}
 	}
 	return stays, after, nil
