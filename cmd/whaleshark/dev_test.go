@@ -3,11 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store"
 )
 
 // output is what a command prints, for a test that waits for a part of it.
@@ -152,6 +158,35 @@ func TestDev(t *testing.T) {
 		prints(t, "one\ntwo\n", "10001/p/alice/bob#3", append(alice, "bob", "-")...)
 		for _, want := range []string{`"seq":1,`, `"body":"two"`} {
 			bob.says(bob.out, want)
+		}
+	})
+	t.Run("a group hears it, and who was away", func(t *testing.T) {
+		prints(t, "", "10001/g/team#1", append(alice, "--group", "team", "hello, all")...)
+		b := runInBackground(t, "listen", "--as", "b", "--server", "tcp://"+r.TCP, "--since", "0")
+		b.says(b.out, "10001/g/team#1 alice: hello, all")
+		fails(t, "not a member of the conversation", "send", "--server", "tcp://"+r.TCP, "--as", "10003", "--group", "team", "me, too")
+	})
+	t.Run("who has missed very much pulls the newest of it", func(t *testing.T) {
+		var lines strings.Builder
+		for i := range 1005 {
+			fmt.Fprintln(&lines, "line", i)
+		}
+		prints(t, lines.String(), "10001/p/alice/lld#1005", append(alice, "lld", "-")...)
+		lld := runInBackground(t, "listen", "--as", "lld", "--server", "tcp://"+r.TCP, "--since", "0")
+		lld.says(lld.out, "older messages are left out")
+		lld.says(lld.out, "10001/p/alice/lld#1005 alice: line 1004")
+	})
+	t.Run("an app has its options", func(t *testing.T) {
+		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining", "--data", dir)
+		s, err := store.Open(t.Context(), r.Database, store.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		got, err := s.App(t.Context(), 10003)
+		want := chat.App{ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true}
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("the app (-want +got):\n%s%v", diff, err)
 		}
 	})
 	t.Run("the tools find everything through the data folder", func(t *testing.T) {

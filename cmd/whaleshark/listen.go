@@ -16,7 +16,7 @@ import (
 
 type listenCmd struct {
 	JSON  bool          `name:"json" help:"Print a JSON object a line."`
-	Since *chat.Place   `placeholder:"CURSOR" help:"First print what has come since this cursor; 0: everything."`
+	Since *chat.Place   `placeholder:"CURSOR" help:"First print what has come since this cursor; 0: everything. Who has missed more than a login is sent gets the messages alone, the newest 1,000 of them."`
 	Watch []chat.UserID `placeholder:"USER" help:"Also tell when these users come and go."`
 	talkFlags
 }
@@ -34,7 +34,7 @@ Examples:
 
 func (c listenCmd) Run(ctx context.Context, out io.Writer) error {
 	p := &printer{out: out, json: c.JSON, app: c.App, self: chat.UserID(c.As)}
-	conn, err := c.logIn(ctx, "-listen", c.Since, client.Handler{
+	conn, welcome, err := c.logIn(ctx, "-listen", c.Since, client.Handler{
 		Message: p.message, Receipt: p.receipt, Read: p.read, Recall: p.recall, Group: p.group, Typing: p.typing, Status: p.status,
 		News: p.news, Kicked: p.kicked,
 	})
@@ -42,6 +42,11 @@ func (c listenCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
+	if welcome.Truncated {
+		if err := p.pull(ctx, conn, *c.Since); err != nil {
+			return fmt.Errorf("pull what was missed: %w", err)
+		}
+	}
 	if len(c.Watch) > 0 {
 		w, err := conn.Watch(ctx, wire.WatchOf{Users: c.Watch})
 		if err != nil {
@@ -71,9 +76,28 @@ type printer struct {
 	self chat.UserID
 }
 
+// pull prints the messages that were too many to be sent with the login.
+func (p *printer) pull(ctx context.Context, conn *client.Client, last chat.Place) error {
+	for {
+		page, err := conn.Pull(ctx, wire.PullSince{Last: last})
+		if err != nil {
+			return err
+		}
+		if page.Truncated {
+			p.print(heard{Kind: "truncated", What: "older messages are left out"})
+		}
+		for _, m := range page.Messages {
+			p.message(m)
+		}
+		if last = page.Max; page.Completed {
+			return nil
+		}
+	}
+}
+
 // heard is what arrived, as a line of JSON.
 type heard struct {
-	Kind         string      `json:"kind"` // message, receipt, read, recall, group, news, typing, status, kick
+	Kind         string      `json:"kind"` // message, receipt, read, recall, group, news, typing, status, kick, truncated
 	Conversation string      `json:"conversation,omitempty"`
 	From         chat.UserID `json:"from,omitempty"`
 	MessageID    string      `json:"messageId,omitempty"`

@@ -31,7 +31,7 @@ type talkFlags struct {
 // logIn connects and logs in.
 //
 // With since it asks for what has come after that cursor.
-func (f talkFlags) logIn(ctx context.Context, device string, since *chat.Place, h client.Handler) (*client.Client, error) {
+func (f talkFlags) logIn(ctx context.Context, device string, since *chat.Place, h client.Handler) (*client.Client, wire.Welcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, talkWait)
 	defer cancel()
 	cfg := client.Config{
@@ -46,13 +46,14 @@ func (f talkFlags) logIn(ctx context.Context, device string, since *chat.Place, 
 	}
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, wire.Welcome{}, err
 	}
-	if _, err := c.Login(ctx); err != nil {
+	w, err := c.Login(ctx)
+	if err != nil {
 		_ = c.Close()
-		return nil, err
+		return nil, w, err
 	}
-	return c, nil
+	return c, w, nil
 }
 
 type sendCmd struct {
@@ -75,7 +76,7 @@ Examples:
 }
 
 func (c sendCmd) Run(ctx context.Context, in io.Reader, out io.Writer) error {
-	conn, err := c.logIn(ctx, "-send", nil, client.Handler{})
+	conn, _, err := c.logIn(ctx, "-send", nil, client.Handler{})
 	if err != nil {
 		return err
 	}
