@@ -27,7 +27,6 @@ func TestConversation(t *testing.T) {
 		fmt.Sprint("WHALESHARK_PRESENCE_DELAY=", presenceDelay), fmt.Sprint("WHALESHARK_KICK_GRACE=", kickGrace))
 	h.staff(2, 1, 1, 1)
 	edges := h.ready(streams.RoleEdge, 2)
-	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
 		tell func(scene)

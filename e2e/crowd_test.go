@@ -77,12 +77,9 @@ func (h *house) settle(ctx context.Context, edge streams.Member) *town {
 func (w *town) move(ctx context.Context, i int) *client.Client {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	url := "tcp://" + w.edge.Addrs["tcp"]
-	if i/2%2 == 1 { // of each pair both, or none
-		url = "ws://" + w.edge.Addrs["ws"] + "/ws"
-	}
+	transport := [...]string{"tcp", "ws"}[i/2%2] // of each pair both, or none
 	c, err := client.Dial(ctx, client.Config{
-		URL: url, Device: townsman(i), Receipts: true, Ping: -1,
+		URL: clientURL(w.edge, transport), Device: townsman(i), Receipts: true, Ping: -1,
 		Handler: client.Handler{Message: w.message, Pong: func(wire.Pong) { w.pongs.Add(1) }},
 	})
 	if err == nil {

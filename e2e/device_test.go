@@ -125,12 +125,8 @@ func (d *device) connect(ctx context.Context) (*client.Client, chat.NodeID, erro
 func (d *device) login(ctx context.Context, e streams.Member) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	url := "tcp://" + e.Addrs["tcp"]
-	if d.transport == "ws" {
-		url = "ws://" + e.Addrs["ws"] + "/ws"
-	}
 	c, err := client.Dial(ctx, client.Config{
-		URL: url, Device: d.id, Version: d.version, Receipts: true,
+		URL: clientURL(e, d.transport), Device: d.id, Version: d.version, Receipts: true,
 		Handler: client.Handler{Message: d.message, Receipt: d.receipt},
 	})
 	if err != nil {

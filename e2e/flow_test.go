@@ -36,10 +36,11 @@ func (h *house) staff(edges, sequencers, fanouts, persists int) {
 	}
 }
 
-// settled waits until the demo groups are made, and told to whoever is there: what a test's clients hear after that is the test's.
+// settled waits until the groups that Postgres has are in the log, and told to whoever is there: what a test's clients hear after that is
+// the test's.
 func (h *house) settled() {
 	h.t.Helper()
-	h.eventually(30*time.Second, "the demo groups are in the log", func() error {
+	h.eventually(30*time.Second, "the groups are in the log", func() error {
 		waiting, err := h.store.Outgoing(h.t.Context(), 0, 1)
 		if err == nil && len(waiting) > 0 {
 			err = errors.New("changes wait in the outbox")

@@ -42,16 +42,17 @@ func (h *house) guest(t *testing.T, edge streams.Member, user chat.UserID, kind 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	g := &guest{t: t, h: h, id: chat.Device{App: store.DemoApp, User: user, Client: kind, IMEI: fmt.Sprint("imei-", kind)}}
+	transport := "tcp"
+	if kind == chat.Web {
+		transport = "ws"
+	}
 	cfg := client.Config{
-		URL: "tcp://" + edge.Addrs["tcp"], Device: g.id, Ping: 100 * time.Millisecond,
+		URL: clientURL(edge, transport), Device: g.id, Ping: 100 * time.Millisecond,
 		Handler: client.Handler{Frame: g.frame, Pong: func(p wire.Pong) {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.cursor = p.Cursor
 		}},
-	}
-	if kind == chat.Web {
-		cfg.URL = "ws://" + edge.Addrs["ws"] + "/ws"
 	}
 	if len(cursor) > 0 {
 		cfg.Resume, cfg.Cursor = true, cursor[0]
@@ -190,18 +191,6 @@ func (h *house) end(t *testing.T) chat.Place {
 	return chat.PlaceOf(h.conn.Base(), end, 0)
 }
 
-// within tries until it works, and fails the test, which may be a part of the house's, with the last cause.
-func within(t *testing.T, patience time.Duration, what string, try func() error) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for err := try(); err != nil; err = try() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: after %v: %v", what, patience, err)
-		}
-		pause(t.Context(), 5*time.Millisecond)
-	}
-}
-
 // say sends a message, and wants it to be numbered.
 func (g *guest) say(where wire.Where, id string, want chat.Seq) {
 	g.t.Helper()
@@ -303,20 +292,3 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 
 func with(user chat.UserID) wire.Where { return wire.Where{To: user} }
 func in(group string) wire.Where       { return wire.Where{Group: group} }
-
-// furnished waits until both edges have told of the demo groups: those who come after that hear of their own alone.
-func (h *house) furnished(t *testing.T, edges []streams.Member) {
-	t.Helper()
-	within(t, 30*time.Second, "the demo groups are in the log", func() error {
-		waiting, err := h.store.Outgoing(t.Context(), 0, 1)
-		if err == nil && len(waiting) > 0 {
-			err = fmt.Errorf("%s still waits for a change", waiting[0].Conversation)
-		}
-		return err
-	})
-	for _, e := range edges {
-		outsider := h.guest(t, e, "admin", chat.Web)
-		nothingMore("the demo groups are told of", outsider)
-		_ = outsider.c.Close()
-	}
-}

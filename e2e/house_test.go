@@ -153,21 +153,31 @@ func freePort(tb testing.TB) int {
 // eventually tries until it works, and fails the test with the last cause.
 func (h *house) eventually(patience time.Duration, what string, try func() error) {
 	h.t.Helper()
+	within(h.t, patience, what, try)
+}
+
+// within is eventually for a part of the house's test.
+func within(t testing.TB, patience time.Duration, what string, try func() error) {
+	t.Helper()
 	deadline := time.Now().Add(patience)
-	for {
-		err := try()
-		if err == nil {
-			return
-		}
+	for err := try(); err != nil; err = try() {
 		if time.Now().After(deadline) {
-			h.t.Fatalf("%s: after %v: %v", what, patience, err)
+			t.Fatalf("%s: after %v: %v", what, patience, err)
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
-		case <-h.t.Context().Done():
-			h.t.Fatal(h.t.Context().Err())
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
 		}
 	}
+}
+
+// clientURL is where clients of an edge connect by a transport: tcp or ws.
+func clientURL(edge streams.Member, transport string) string {
+	if transport == "ws" {
+		return "ws://" + edge.Addrs["ws"] + "/ws"
+	}
+	return "tcp://" + edge.Addrs["tcp"]
 }
 
 // process is a child of the test.

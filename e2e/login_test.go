@@ -33,12 +33,8 @@ func (h *house) visit(t *testing.T, edge streams.Member, transport string, d cha
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	v := &visitor{edge: edge}
-	url := "tcp://" + edge.Addrs["tcp"]
-	if transport == "ws" {
-		url = "ws://" + edge.Addrs["ws"] + "/ws"
-	}
 	v.c, v.err = client.Dial(ctx, client.Config{
-		URL: url, Device: d, UserSign: sign, Receipts: true, Handler: client.Handler{Message: v.message},
+		URL: clientURL(edge, transport), Device: d, UserSign: sign, Receipts: true, Handler: client.Handler{Message: v.message},
 	})
 	if v.err == nil {
 		t.Cleanup(func() { _ = v.c.Close() })

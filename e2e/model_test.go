@@ -197,7 +197,7 @@ func (m *model) run(ctx context.Context, d time.Duration) []string {
 	defer cancel()
 	time.AfterFunc(d, func() {
 		for !m.enough(d.Minutes()) && until.Err() == nil {
-			rest(until, 100*time.Millisecond)
+			pause(until, 100*time.Millisecond)
 		}
 		stop()
 	})
@@ -222,7 +222,7 @@ func (m *model) run(ctx context.Context, d time.Duration) []string {
 // disturb kills what runs, and starts it again. Every third time it stops a sequencer for a while instead, which is replaced meanwhile and
 // does not know it when it goes on.
 func (m *model) disturb(until context.Context) {
-	rest(until, time.Second)
+	pause(until, time.Second)
 	for i := 0; until.Err() == nil; i++ {
 		if i%3 == 0 {
 			p := m.here[sequencerSlot+4*(i/3%3)] // each in its turn, so that partitions are stopped whoever owns them
@@ -231,7 +231,7 @@ func (m *model) disturb(until context.Context) {
 		} else {
 			m.kill(until, m.rng.IntN(len(m.here)))
 		}
-		rest(until, time.Duration(700+m.rng.IntN(900))*time.Millisecond)
+		pause(until, time.Duration(700+m.rng.IntN(900))*time.Millisecond)
 	}
 }
 
@@ -243,13 +243,13 @@ func (m *model) kill(until context.Context, slot int) {
 	m.here[slot] = nil
 	p.kill()
 	m.count(&m.killed)
-	rest(until, time.Duration(m.rng.IntN(400))*time.Millisecond)
+	pause(until, time.Duration(m.rng.IntN(400))*time.Millisecond)
 	m.start(slot)
 }
 
 // changeGroups lets members come and go, and gives them roles and mutes.
 func (m *model) changeGroups(until context.Context, rng *rand.Rand) {
-	for ; until.Err() == nil; rest(until, time.Duration(rng.IntN(100))*time.Millisecond) {
+	for ; until.Err() == nil; pause(until, time.Duration(rng.IntN(100))*time.Millisecond) {
 		i := rng.IntN(len(m.groups))
 		group, owner := chat.GroupOf(modelApp, m.groups[i]), m.users[i]
 		user := m.users[len(m.groups)+rng.IntN(len(m.users)-len(m.groups))]
@@ -320,7 +320,7 @@ func (m *model) check(ctx context.Context) []string {
 
 // try repeats a check until it finds nothing, or time is up.
 func (m *model) try(patience time.Duration, check func() []string) []string {
-	for deadline := time.Now().Add(patience); ; rest(m.h.t.Context(), 50*time.Millisecond) {
+	for deadline := time.Now().Add(patience); ; pause(m.h.t.Context(), 50*time.Millisecond) {
 		if faults := check(); len(faults) == 0 || time.Now().After(deadline) {
 			return faults
 		}

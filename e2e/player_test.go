@@ -17,11 +17,11 @@ import (
 // player is one device of the model: it says, reads and recalls at random, is cut off, comes back with its cursor, and remembers
 // everything that it was told. What it remembers must be what the log says it should.
 type player struct {
-	m     *model
-	id    chat.Device
-	ws    bool
-	rng   *rand.Rand // owned by play
-	peers []chat.UserID
+	m         *model
+	id        chat.Device
+	transport string
+	rng       *rand.Rand // owned by play
+	peers     []chat.UserID
 
 	mu     sync.Mutex
 	c      *client.Client
@@ -63,7 +63,7 @@ type mine struct {
 
 func newPlayer(m *model, user chat.UserID, n int, seed uint64) *player {
 	return &player{
-		m: m, ws: n%2 == 1, rng: rand.New(rand.NewPCG(seed, uint64(n))),
+		m: m, transport: [...]string{"tcp", "ws"}[n%2], rng: rand.New(rand.NewPCG(seed, uint64(n))),
 		id:    chat.Device{App: modelApp, User: user, Client: chat.Web, IMEI: fmt.Sprint("d", n)},
 		said:  make(map[chat.Conversation]map[chat.Seq]*heardMessage),
 		reads: make(map[chat.ReadKey]readAt),
@@ -90,7 +90,7 @@ func (p *player) online(ctx context.Context) (*client.Client, error) {
 				return c, nil
 			}
 		}
-		rest(ctx, 50*time.Millisecond)
+		pause(ctx, 50*time.Millisecond)
 	}
 	return nil, ctx.Err()
 }
@@ -98,12 +98,8 @@ func (p *player) online(ctx context.Context) (*client.Client, error) {
 func (p *player) login(ctx context.Context, edge streams.Member, cursor chat.Place) (*client.Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	url := "tcp://" + edge.Addrs["tcp"]
-	if p.ws {
-		url = "ws://" + edge.Addrs["ws"] + "/ws"
-	}
 	c, err := client.Dial(ctx, client.Config{
-		URL: url, Device: p.id, Resume: true, Cursor: cursor, Receipts: true, Ping: 300 * time.Millisecond,
+		URL: clientURL(edge, p.transport), Device: p.id, Resume: true, Cursor: cursor, Receipts: true, Ping: 300 * time.Millisecond,
 		Handler: client.Handler{Message: p.message, Read: p.read, Recall: p.recall, Pong: p.pong, Ack: p.ack, Frame: p.frame},
 	})
 	if err != nil {
@@ -249,13 +245,6 @@ func (p *player) frame(c wire.Command, payload []byte) {
 	}
 }
 
-func rest(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
 // play does one thing after the other until until is over; what it has begun by then it finishes.
 func (p *player) play(ctx, until context.Context) {
 	for until.Err() == nil {
@@ -278,7 +267,7 @@ func (p *player) play(ctx, until context.Context) {
 			_ = c.Close()
 			p.m.count(&p.m.cuts)
 		}
-		rest(until, time.Duration(p.rng.IntN(70))*time.Millisecond)
+		pause(until, time.Duration(p.rng.IntN(70))*time.Millisecond)
 	}
 }
 
@@ -383,7 +372,7 @@ func (p *player) send(ctx context.Context, m wire.Message) (wire.Ack, error) {
 		if e, ok := errors.AsType[chat.Error](err); ok && !e.Code.Info().Retryable {
 			return ack, err
 		}
-		if rest(ctx, 20*time.Millisecond); ctx.Err() != nil {
+		if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 			return ack, err
 		}
 	}

@@ -18,7 +18,6 @@ func TestSync(t *testing.T) {
 	h := open(t, streams.Layout{})
 	h.staff(2, 1, 1, 1)
 	edges := h.ready(streams.RoleEdge, 2)
-	h.furnished(t, edges)
 	for _, part := range []struct {
 		what string
 		tell func(scene)
