@@ -14,6 +14,7 @@ import (
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
+	"github.com/whaleshark-im/whaleshark/wire"
 )
 
 // output is what a command prints, for a test that waits for a part of it.
@@ -228,6 +229,20 @@ func TestDev(t *testing.T) {
 func TestDevWithoutOptionalLogins(t *testing.T) {
 	_, r := startDev(t, dataFolder(t), "--auth", "required")
 	fails(t, "needs a userSign", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
+}
+
+func TestStatusesAsLines(t *testing.T) {
+	for want, h := range map[string]heard{
+		"a is offline":                         {Status: wire.Offline},
+		"a is online":                          {Status: wire.Online},
+		"a is online: here":                    {Status: wire.Online, What: "here"},
+		"a is online, with status 7: \ufffdhm": {Status: 7, What: "\x1bhm"},
+	} {
+		h.Kind, h.From = "status", "a"
+		if got := h.line(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 func TestListenEscapesWhatWouldSteerTheTerminal(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -63,7 +64,10 @@ func (c listenCmd) Run(ctx context.Context, out io.Writer) error {
 		_ = conn.Logout(ctx) // the server finds out by itself, too
 		return nil
 	case <-conn.Done():
-		return conn.Err()
+		if _, told := errors.AsType[chat.Error](conn.Err()); told {
+			return conn.Err()
+		}
+		return fmt.Errorf("the connection was lost: %w", conn.Err())
 	}
 }
 
@@ -198,12 +202,24 @@ func (h heard) line() string {
 	case "typing":
 		return fmt.Sprintf("%s %s is typing", h.Conversation, h.From)
 	case "status":
-		if h.Status == wire.Offline {
-			return fmt.Sprintf("%s is offline", h.From)
-		}
-		return fmt.Sprintf("%s is online (%d) %s", h.From, h.Status, strings.Map(printable, h.What))
+		return h.status()
 	}
 	return h.What
+}
+
+func (h heard) status() string {
+	line := fmt.Sprintf("%s is online", h.From)
+	switch h.Status {
+	case wire.Offline:
+		return fmt.Sprintf("%s is offline", h.From)
+	case wire.Online:
+	default:
+		line += fmt.Sprintf(", with status %d", h.Status)
+	}
+	if h.What != "" {
+		line += ": " + strings.Map(printable, h.What)
+	}
+	return line
 }
 
 func printable(r rune) rune {
