@@ -36,6 +36,15 @@ func pushSubject(edge chat.NodeID) string { return "push." + string(edge) }
 // pushTickHeader marks an edge's own sign that its pushes arrive.
 const pushTickHeader = "Whaleshark-Tick"
 
+const eventPrefix = "event."
+
+func eventSubject(e *chat.Event) string {
+	return eventPrefix + e.App.String() + "." + chat.Token(e.Aggregate)
+}
+
+// subjectNudge wakes whoever relays outboxes.
+const subjectNudge = "outbox.nudge"
+
 func signalSubject(p chat.Partition) string { return "signal." + p.String() }
 
 const routePrefix = "$KV." + bucketRoute + "."
