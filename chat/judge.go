@@ -26,7 +26,7 @@ type verdict struct {
 	target    *Targeted // of a recall
 }
 
-func refusal(c Code) verdict            { return verdict{kind: refuse, code: c} }
+func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
 func passOver(c Code, seq Seq) verdict { return verdict{kind: pass, code: c, seq: seq} }
 
 // judge says what becomes of a request. One whose judgement panics is refused, and harms nobody else.

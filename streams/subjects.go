@@ -36,6 +36,9 @@ func pushSubject(edge chat.NodeID) string { return "push." + string(edge) }
 // pushTickHeader marks an edge's own sign that its pushes arrive.
 const pushTickHeader = "Whaleshark-Tick"
 
+// replyHeader names where an answer to a request of the ingress goes.
+const replyHeader = "Whaleshark-Reply"
+
 func signalSubject(p chat.Partition) string { return "signal." + p.String() }
 
 const routePrefix = "$KV." + bucketRoute + "."
