@@ -18,15 +18,16 @@ const (
 
 type verdict struct {
 	kind   verdictKind
-	code   Code
+	code   Code // of a refusal; of what is passed over for who waits for an answer
 	poison bool
 
 	stored    Stored    // of a repeat
-	read, seq Seq       // of a read: the position before, and the new one
+	read, seq Seq       // of a read: the position before, and the new one, or the one that stands
 	target    *Targeted // of a recall
 }
 
-func refusal(c Code) verdict { return verdict{kind: refuse, code: c} }
+func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
+func passOver(c Code, seq Seq) verdict { return verdict{kind: pass, code: c, seq: seq} }
 
 // judge says what becomes of a request. One whose judgement panics is refused, and harms nobody else.
 func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
@@ -34,7 +35,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 		if recover() != nil {
 			v = verdict{kind: refuse, code: Internal, poison: true}
 			if p.q.Kind == AskRead || p.q.Kind == AskChange {
-				v.kind = pass // nobody waits for an answer
+				v.kind = pass // it leaves no refusal
 			}
 		}
 	}()
@@ -48,7 +49,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 	case AskChange:
 		return b.judgeChange(p, now)
 	}
-	return verdict{kind: pass}
+	return passOver(Internal, 0)
 }
 
 // lacks reports whether something must be looked up before p can be judged, and asks for it.
@@ -154,17 +155,19 @@ func (s *Sequencer) isNew(p *pending, now time.Time) bool {
 	return (s.vouch || s.know.failing && p.q.First) && !s.filter.Has(p.id.Prefix())
 }
 
-// judgeRead moves a reader's position forward, no further than the head. Nobody is told of a read that moves nothing.
+// judgeRead moves a reader's position forward, no further than the head. No device is told of a read that moves nothing.
 func (b *blockBuilder) judgeRead(p *pending, now time.Time) verdict {
 	s, c, u := b.s, p.q.Conversation, p.q.Sender.User
 	if s.lacks(p, now) {
 		if s.know.failing {
-			return verdict{kind: pass}
+			return passOver(Unavailable, 0)
 		}
 		return verdict{kind: hold}
 	}
-	if c.Kind == Group && judgePresent(&s.groups[c].roster, u) != OK {
-		return verdict{kind: pass}
+	if c.Kind == Group {
+		if code := judgePresent(&s.groups[c].roster, u); code != OK {
+			return passOver(code, 0)
+		}
 	}
 	key := ReadKey{c, u}
 	if b.waits[key] {
@@ -177,7 +180,10 @@ func (b *blockBuilder) judgeRead(p *pending, now time.Time) verdict {
 	}
 	seq := min(p.q.Seq, b.headOf(c))
 	if seq <= before {
-		return verdict{kind: pass}
+		if coalesces && p.q.Reply != "" {
+			return verdict{kind: hold} // what it would be told is not committed yet
+		}
+		return passOver(OK, before)
 	}
 	if coalesces && c.Kind == Group && r.Read.Named != "" && p.q.Named != "" && p.q.Named != r.Read.Named {
 		b.waitForNext(key)
@@ -282,7 +288,7 @@ func (b *blockBuilder) judgeChange(p *pending, now time.Time) verdict {
 	s, c := b.s, p.q.Conversation
 	if s.lacks(p, now) {
 		if s.know.failing {
-			return verdict{kind: pass} // it comes again, too
+			return passOver(Unavailable, 0) // it comes again, too
 		}
 		return verdict{kind: hold}
 	}
@@ -290,8 +296,13 @@ func (b *blockBuilder) judgeChange(p *pending, now time.Time) verdict {
 	if !ok {
 		version = s.groups[c].roster.Version()
 	}
-	if p.q.Change.Version != version+1 {
-		return verdict{kind: pass}
+	switch v := p.q.Change.Version; {
+	case v == version+1:
+		return verdict{kind: place}
+	case v > version:
+		return passOver(Unavailable, 0)
+	case ok && p.q.Reply != "":
+		return verdict{kind: hold} // it may be in this very block
 	}
-	return verdict{kind: place}
+	return passOver(OK, 0)
 }

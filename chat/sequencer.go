@@ -47,6 +47,8 @@ type Sequencer struct {
 	waiting  []*pending // of those, the ones to be judged, ascending
 	inflight []*pending // of those, the ones in the block whose outcome is awaited
 	block    *Block
+
+	answers []Answer // due; see [Sequencer.Answers]
 }
 
 // SequencerConfig is what a sequencer must be told. Zero limits mean the defaults.
@@ -121,6 +123,8 @@ type pending struct {
 	id   ID     // of a message
 	peer UserID // in a pair
 	done bool   // nothing of it is awaited; its position may be passed
+
+	index int // of its record in the block in flight; a read has none of its own
 }
 
 // NewSequencer returns a sequencer for a partition whose log is empty.

@@ -27,10 +27,13 @@ func between(app chat.AppID, from, to string) chat.Conversation {
 //	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on]
 //	read    USER WITH SEQ [names=USER] [on=DEVICE]
 //	recall  USER WITH ID (seq=SEQ | place=PLACE)
+//
+// each with reply=SUBJECT where somebody waits for the answer.
 func (x *script) ask(t *testing.T, what string, f []string) {
 	t.Helper()
 	q := &chat.Request{Deadline: x.now.Add(10 * time.Second)}
 	option := options(f)
+	q.Reply = option["reply"]
 	switch what {
 	case "change":
 		q.Kind, q.Conversation = chat.AskChange, chat.GroupOf(1, f[0])

@@ -119,7 +119,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
-// send reads "[app:]from to id body [first]".
+// send reads "[app:]from to id body [first] [reply=SUBJECT]".
 func (x *script) send(t *testing.T, f []string) {
 	t.Helper()
 	if len(f) < 4 {
@@ -139,6 +139,7 @@ func (x *script) send(t *testing.T, f []string) {
 		Sender:       chat.Device{App: app, User: chat.UserID(from)},
 		MessageID:    f[2], Body: f[3], First: len(f) > 4 && f[4] == "first",
 		Deadline: x.now.Add(10 * time.Second),
+		Reply:    options(f)["reply"],
 	}, x.now)
 }
 
@@ -174,6 +175,7 @@ func (x *script) step() string {
 			b.WriteString("  " + describe(&r) + "\n")
 		}
 	}
+	b.WriteString(x.answers())
 	if b.Len() == 0 {
 		return "nothing\n"
 	}
@@ -186,7 +188,8 @@ func (x *script) settle(t *testing.T) string {
 	var b strings.Builder
 	for {
 		x.answer()
-		x.commit(t)
+		_, heard, _ := strings.Cut(x.commit(t), "\n")
+		b.WriteString(heard)
 		out := x.step()
 		if out == "nothing\n" {
 			return b.String()
@@ -219,7 +222,16 @@ func (x *script) commit(t *testing.T) string {
 		return "error: " + err.Error() + "\n"
 	}
 	x.log = append(x.log, e)
-	return fmt.Sprintf("revision %d\n", x.revision)
+	return fmt.Sprintf("revision %d\n", x.revision) + x.answers()
+}
+
+// answers tells what those hear who wait for it.
+func (x *script) answers() string {
+	var b strings.Builder
+	for _, a := range x.s.Answers() {
+		fmt.Fprintf(&b, "%s hears %s of %q: #%d at %d\n", a.Reply, a.Code, a.MessageID, a.Seq, a.Place)
+	}
+	return b.String()
 }
 
 // takeOver makes a new owner out of the log.

@@ -45,6 +45,9 @@ func eventSubject(e *chat.Event) string {
 // subjectNudge wakes whoever relays outboxes.
 const subjectNudge = "outbox.nudge"
 
+// replyHeader names where an answer to a request of the ingress goes.
+const replyHeader = "Whaleshark-Reply"
+
 func signalSubject(p chat.Partition) string { return "signal." + p.String() }
 
 const routePrefix = "$KV." + bucketRoute + "."

@@ -72,7 +72,7 @@ func (o *owner) loop(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			o.finish()
+			o.finish(ctx)
 			return ctx.Err()
 		case <-ready:
 			if o.offer() {
@@ -138,6 +138,7 @@ func (o *owner) step(ctx context.Context) error {
 				o.log.DebugContext(ctx, "the answer to a repeat was not sent", "cause", err)
 			}
 		}
+		o.answer(ctx)
 		o.lookUp(ctx)
 		if st.Block != nil {
 			o.data = st.Data
@@ -147,6 +148,16 @@ func (o *owner) step(ctx context.Context) error {
 		if len(st.Repeats) == 0 {
 			o.post.Report(uint64(o.rule.Floor()))
 			return nil
+		}
+	}
+}
+
+// answer tells those who wait in other processes what became of their requests.
+func (o *owner) answer(ctx context.Context) {
+	due := o.rule.Answers()
+	for i := range due {
+		if err := o.cfg.Conn.Answer(&due[i]); err != nil {
+			o.log.DebugContext(ctx, "an answer was not sent; who waits asks again", "cause", err)
 		}
 	}
 }
@@ -165,6 +176,7 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 		if err != nil {
 			return err
 		}
+		o.answer(ctx)
 		o.cfg.Metrics.committed(e.Block, size)
 		o.full = time.Time{}
 		o.post.Report(uint64(o.rule.Floor()))
@@ -207,12 +219,18 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // finish waits for the block in flight, so that what it holds is not asked for again by the next owner in vain.
-func (o *owner) finish() {
+func (o *owner) finish(ctx context.Context) {
 	if o.data == nil {
 		return
 	}
 	select {
-	case <-o.committed:
+	case c := <-o.committed:
+		if c.err != nil {
+			return
+		}
+		if _, err := o.rule.Committed(c.rev, time.Now()); err == nil {
+			o.answer(ctx)
+		}
 	case <-time.After(100 * time.Millisecond):
 	}
 }
