@@ -98,6 +98,18 @@ type none struct{}
 // endpoints is the table.
 func (a *API) endpoints() []endpoint {
 	return slices.Concat(
+		a.appEndpoints(),
 		a.userEndpoints(),
+		a.loginEndpoints(),
+		a.sessionEndpoints(),
+		a.friendshipEndpoints(),
+		a.friendGroupEndpoints(),
+		a.friendRequestEndpoints(),
+		a.groupEndpoints(),
+		a.memberEndpoints(),
+		a.joinRequestEndpoints(),
+		a.conversationEndpoints(),
+		a.messageEndpoints(),
+		a.storedMessageEndpoints(),
 	)
 }

@@ -97,3 +97,18 @@ var HookCommands = []string{
 	HookFriendDeleted, HookBlackAdded, HookBlackDeleted, HookGroupCreated, HookGroupUpdated, HookGroupDestroyed, HookGroupTransfer,
 	HookMemberAdd, HookMemberAdded, HookMemberDeleted, HookMessageSend, HookMessageSent, HookMessageRead, HookMessageRecall,
 }
+
+// HookQuestion is what an app's before-hook is asked about a request to the API.
+type HookQuestion struct {
+	App     AppID           `json:"app"`
+	Command string          `json:"command"`
+	Body    json.RawMessage `json:"body"`
+}
+
+// HookAnswer is what an app's before-hook has said.
+type HookAnswer struct {
+	Failed bool            `json:"failed,omitempty"` // it has not answered, or nonsense: Msg says why
+	Code   Code            `json:"code,omitempty"`   // other than OK: it does not allow it
+	Msg    string          `json:"msg,omitempty"`
+	Data   json.RawMessage `json:"data,omitempty"`
+}

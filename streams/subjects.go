@@ -42,6 +42,14 @@ func eventSubject(e *chat.Event) string {
 	return eventPrefix + e.App.String() + "." + chat.Token(e.Aggregate)
 }
 
+// hookSubject is where an app's before-hooks are asked; app 0: all apps'.
+func hookSubject(app chat.AppID) string {
+	if app == 0 {
+		return "hook.call.*"
+	}
+	return "hook.call." + app.String()
+}
+
 // subjectNudge wakes whoever relays outboxes.
 const subjectNudge = "outbox.nudge"
 
