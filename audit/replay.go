@@ -44,12 +44,13 @@ type Event struct {
 
 // GroupChange is what has changed in a group.
 type GroupChange struct {
-	What    string        `json:"what"` // created, joined, left, removed, role, muted, group_muted, destroyed, transferred
+	What    string        `json:"what"` // created, joined, left, removed, role, muted, group_muted, destroyed, transferred, group_updated, updated
 	Version int64         `json:"version"`
 	Users   []chat.UserID `json:"users,omitempty"`
 	Role    string        `json:"role,omitempty"`  // of joined and role: ordinary, manager, owner
 	Until   *time.Time    `json:"until,omitempty"` // of muted
 	On      *bool         `json:"on,omitempty"`    // of group_muted
+	Info    string        `json:"info,omitempty"`  // of created, group_updated and updated: a JSON object
 }
 
 // Replay calls f with what happened, in the order of the log, from the log alone. Progress may be nil.
@@ -139,12 +140,13 @@ var (
 	changeNames = map[chat.ChangeKind]string{
 		chat.GroupCreated: "created", chat.MembersJoined: "joined", chat.MemberLeft: "left", chat.MemberRemoved: "removed", chat.RoleSet: "role",
 		chat.MemberMuted: "muted", chat.GroupMuted: "group_muted", chat.GroupDestroyed: "destroyed", chat.GroupTransferred: "transferred",
+		chat.GroupUpdated: "group_updated", chat.MemberUpdated: "updated",
 	}
 	roleNames = map[chat.MemberRole]string{chat.Ordinary: "ordinary", chat.Manager: "manager", chat.Owner: "owner"}
 )
 
 func groupChange(c *chat.Change) *GroupChange {
-	g := &GroupChange{What: changeNames[c.Kind], Version: c.Version, Users: c.Users}
+	g := &GroupChange{What: changeNames[c.Kind], Version: c.Version, Users: c.Users, Info: c.Info}
 	switch c.Kind { //nolint:exhaustive // the others say no more
 	case chat.MembersJoined, chat.RoleSet:
 		g.Role = roleNames[c.Role]
@@ -193,6 +195,9 @@ func (g *GroupChange) line(by chat.UserID) string {
 	}
 	if g.On != nil {
 		line += fmt.Sprintf(" %t", *g.On)
+	}
+	if g.Info != "" {
+		line += " " + g.Info
 	}
 	if by != "" {
 		line += ", by " + string(by)

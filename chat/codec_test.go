@@ -68,6 +68,47 @@ func sampleOtherBlock() *chat.Block {
 	}
 }
 
+// sampleInfoBlock has changes of groups with what describes them.
+func sampleInfoBlock() *chat.Block {
+	group, by := chat.GroupOf(10001, "team"), chat.Device{App: 10001, User: "alice"}
+	return &chat.Block{
+		Partition: 3, Prev: 43, Time: time.UnixMilli(1_700_000_000_789), Checkpoint: chat.Checkpoint{Life: 99, Low: 21},
+		Records: []chat.Record{
+			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
+				Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{"alice"}, Info: `{"groupType":1,"groupName":"Team"}`,
+			}},
+			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
+				Kind: chat.GroupUpdated, Version: 2, Info: `{"introduction":"we"}`,
+			}},
+			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
+				Kind: chat.MemberUpdated, Version: 3, Users: []chat.UserID{"alice"}, Info: `{"alias":"al"}`,
+			}},
+		},
+	}
+}
+
+func TestInfoIsAnObject(t *testing.T) {
+	for name, c := range map[string]struct {
+		change chat.Change
+		ok     bool
+	}{
+		"none":                    {chat.Change{Kind: chat.RoleSet}, true},
+		"of a new group":          {chat.Change{Kind: chat.GroupCreated, Info: ` {"groupName":"x"}`}, true},
+		"of a group":              {chat.Change{Kind: chat.GroupUpdated, Info: `{}`}, true},
+		"of a member":             {chat.Change{Kind: chat.MemberUpdated, Info: `{"alias":"x"}`}, true},
+		"nothing is updated":      {chat.Change{Kind: chat.GroupUpdated}, false},
+		"of what has none":        {chat.Change{Kind: chat.RoleSet, Info: `{}`}, false},
+		"a list":                  {chat.Change{Kind: chat.GroupUpdated, Info: `[]`}, false},
+		"half an object":          {chat.Change{Kind: chat.GroupUpdated, Info: `{"a":`}, false},
+		"an object and something": {chat.Change{Kind: chat.GroupUpdated, Info: `{},"x":1`}, false},
+		"too long":                {chat.Change{Kind: chat.GroupUpdated, Info: `{"a":"` + strings.Repeat("x", chat.MaxInfo) + `"}`}, false},
+	} {
+		if err := c.change.Check(); (err == nil) != c.ok {
+			t.Errorf("%s: %v; want it to be right: %t", name, err, c.ok)
+		}
+	}
+}
+
 func sampleRequest() *chat.Request {
 	return &chat.Request{
 		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
@@ -113,6 +154,7 @@ func TestGoldenForms(t *testing.T) {
 	}
 	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
 	golden("block_other", chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{1, 2, 3}))
+	golden("block_info", chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
@@ -129,6 +171,11 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	}
 	other := sampleOtherBlock()
 	gotOther, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, other, chat.Hash{1}), chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := sampleInfoBlock()
+	gotInfo, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, info, chat.Hash{1}), chat.Hash{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,6 +200,7 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 		"answer":  cmp.Diff(answer, gotAnswer),
 		"block":   cmp.Diff(block, gotBlock),
 		"other":   cmp.Diff(other, gotOther),
+		"info":    cmp.Diff(info, gotInfo),
 		"request": cmp.Diff(sampleRequest(), gotRequest),
 		"signal":  cmp.Diff(sampleSignal(), gotSignal),
 		"push":    cmp.Diff(samplePush(), gotPush),
@@ -196,6 +244,7 @@ func erasureFlag(want, got *chat.Block) bool {
 func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))

@@ -24,7 +24,7 @@ func between(app chat.AppID, from, to string) chat.Conversation {
 
 // ask reads a line of one of
 //
-//	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on]
+//	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on] [info=INFO]
 //	read    USER WITH SEQ [names=USER] [on=DEVICE]
 //	recall  USER WITH ID (seq=SEQ | place=PLACE)
 //
@@ -73,7 +73,7 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
-var changeKinds = []string{"created", "joined", "left", "removed", "role", "mute", "mute-all", "destroyed", "transferred"}
+var changeKinds = []string{"created", "joined", "left", "removed", "role", "mute", "mute-all", "destroyed", "transferred", "updated", "member-updated"}
 
 func (x *script) change(t *testing.T, f []string) *chat.Change {
 	t.Helper()
@@ -92,7 +92,7 @@ func (x *script) change(t *testing.T, f []string) *chat.Change {
 	if s := option["until"]; s != "" {
 		c.Until = x.now.Add(time.Duration(number(t, s)) * time.Second).UnixMilli()
 	}
-	c.On = slices.Contains(f, "on")
+	c.On, c.Info = slices.Contains(f, "on"), option["info"]
 	return c
 }
 

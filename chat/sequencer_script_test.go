@@ -280,7 +280,7 @@ func describe(r *chat.Record) string {
 	case chat.RecallRefusalRecord:
 		return fmt.Sprintf("%s %s %s may not recall #%d at %d: %s", r.Conversation, r.Sender.User, r.MessageID, r.Seq, r.Recall.Place, r.Code)
 	case chat.GroupRecord:
-		return fmt.Sprintf("%s version %d, %d: %v", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users)
+		return strings.TrimSpace(fmt.Sprintf("%s version %d, %d: %v %s", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users, r.Change.Info))
 	}
 	return fmt.Sprintf("kind %d", r.Kind)
 }

@@ -330,6 +330,7 @@ func (p *pending) bytes() int {
 		for _, u := range q.Change.Users {
 			n += len(u) + 2
 		}
+		n += len(q.Change.Info)
 	}
 	return n
 }

@@ -106,8 +106,8 @@ func tell(c wire.Command, payload []byte) (string, error) {
 	case wire.RecallNotify:
 		p, err := wire.ParseRecalled(payload)
 		return at(p.By, p.Where, p.Seq), err
-	case wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup,
-		wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
+	case wire.AddedMember, wire.CreatedGroup, wire.UpdatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember,
+		wire.DestroyGroup, wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
 		p, err := wire.ParseGroupEvent(c, payload)
 		who := p.Members
 		if p.Member != "" {

@@ -92,8 +92,8 @@ func framesOf(item *chat.Item, user chat.UserID) []frame {
 func (f frame) tells() bool {
 	switch f.command {
 	case wire.Send, wire.GroupSend, wire.RecallNotify, wire.ReadNotify, wire.ReadReceipt, wire.GroupReadNotify,
-		wire.CreatedGroup, wire.AddedMember, wire.ExitGroup, wire.DeletedMember, wire.UpdatedMember, wire.SpeakMember, wire.MuteGroup,
-		wire.DestroyGroup, wire.TransferGroup:
+		wire.CreatedGroup, wire.UpdatedGroup, wire.AddedMember, wire.ExitGroup, wire.DeletedMember, wire.UpdatedMember, wire.SpeakMember,
+		wire.MuteGroup, wire.DestroyGroup, wire.TransferGroup:
 		return true
 	default:
 		return false

@@ -55,6 +55,8 @@ var eventCommands = map[chat.ChangeKind]Command{
 	chat.GroupMuted:       MuteGroup,
 	chat.GroupDestroyed:   DestroyGroup,
 	chat.GroupTransferred: TransferGroup,
+	chat.GroupUpdated:     UpdatedGroup,
+	chat.MemberUpdated:    UpdatedMember,
 }
 
 // GroupEventsOf returns the payloads of a group's change: one of each user that it is about, but those who come do so in one.
@@ -67,8 +69,8 @@ func GroupEventsOf(r *chat.Record, place chat.Place) []GroupEvent {
 	events := make([]GroupEvent, len(users))
 	for i, u := range users {
 		events[i] = GroupEvent{
-			Command: eventCommands[c.Kind], Group: r.Conversation.A, Place: place, By: r.Sender.User,
-			Owner: u, Members: c.Users, Member: u, Role: int32(c.Role), Mute: c.On, SpeakDate: c.Until,
+			Command: eventCommands[c.Kind], Group: r.Conversation.A, Place: place, Version: c.Version, By: r.Sender.User,
+			App: r.Conversation.App, Owner: u, Members: c.Users, Member: u, Role: int32(c.Role), Mute: c.On, SpeakDate: c.Until, Info: c.Info,
 		}
 	}
 	return events

@@ -182,6 +182,7 @@ func (g *groupFold) add(p *placed) {
 		g.mutes, g.muted = true, c.On
 	case chat.GroupDestroyed:
 		g.destroyed = true
+	case chat.GroupUpdated, chat.MemberUpdated: // what describes them stands in the record
 	}
 }
 

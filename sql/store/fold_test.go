@@ -70,6 +70,10 @@ func (l *life) next(place chat.Place) chat.Record {
 		l.in = append(l.in, l.owner)
 		l.owner = u
 		return l.change(chat.Change{Kind: chat.GroupTransferred, Users: []chat.UserID{u}})
+	case n == 13 && l.rng.IntN(2) == 0:
+		return l.change(chat.Change{Kind: chat.MemberUpdated, Users: one, Info: `{"alias":"x"}`})
+	case n == 13 && l.rng.IntN(2) == 0:
+		return l.change(chat.Change{Kind: chat.GroupUpdated, Info: `{"groupName":"x"}`})
 	case n < 14:
 		return l.change(chat.Change{Kind: chat.GroupMuted, On: l.rng.IntN(2) == 0})
 	case n < 16 && len(l.stands) > 0:

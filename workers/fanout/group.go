@@ -161,7 +161,8 @@ func (b *batch) event(r *chat.Record, place chat.Place, g *group) {
 				routes = append(routes, b.devices(r.Conversation.App, u)...)
 			}
 		}
-	case chat.RoleSet, chat.MemberMuted, chat.GroupMuted, chat.GroupDestroyed, chat.GroupTransferred: // all were members before
+	case chat.RoleSet, chat.MemberMuted, chat.GroupMuted, chat.GroupDestroyed, chat.GroupTransferred, chat.GroupUpdated, chat.MemberUpdated:
+		// all were members before
 	}
 	for _, e := range wire.GroupEventsOf(r, place) {
 		b.deliver(e.Command, wire.AppendGroupEvent(nil, &e), routes...)
