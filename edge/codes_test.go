@@ -1,9 +1,9 @@
 package edge
 
 import (
-	"slices"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"

@@ -80,7 +80,7 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 				ID: app, Keys: []string{"bantanger"}, CheckFriend: true, CheckBlack: true,
 				RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
 			},
-			7:   other,
+			7: other,
 		},
 		Users: map[chat.UserKey]chat.User{
 			user("alice"): {}, user("admin"): {Admin: true}, user("a"): {Forbidden: true}, user("b"): {Silent: true},
