@@ -100,3 +100,40 @@ func BenchmarkAppendEnvelope(b *testing.B) {
 		out = AppendEnvelope(out[:0], Send, payload, &bobWeb)
 	}
 }
+
+func BenchmarkProtoFrame(b *testing.B) {
+	payload := AppendPlaced(nil, &Placed{
+		Message: Message{MessageID: "m1", To: "bob", Body: string(bytes.Repeat([]byte("x"), 300))}, From: alicePhone, Place: 5120, Seq: 7,
+	})
+	out := make([]byte, 0, 1<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		var err error
+		if out, err = AppendProtoFrame(out[:0], Send, payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUpFromProto(b *testing.B) {
+	message, err := AppendProtoUp(nil, Send, originals[1].want.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := UpFromProto(Send, message, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What compiling the schema costs, once in a process.
+func BenchmarkCompile(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := compile(protoSource); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
