@@ -5,7 +5,7 @@
 // binary WebSocket message, but the body down differs: TCP carries the payload alone, WebSocket an envelope that has the payload under
 // "data". A payload is encoded once, by an Append function of this package, and spliced into the frames of all who get it: see
 // [AppendDown] and [AppendEnvelope]. Within, a payload is JSON; for clients that speak protobuf it is translated at their socket, by what
-// whaleshark.proto says: see [AppendProtoFrame], [AppendProtoEnvelope] and [UpFromProto].
+// whaleshark.proto says: see [AppendProtoDown] and [UpFromProto].
 //
 // What a client did wrong comes back as a [chat.Error] with the code that it is answered with.
 package wire

@@ -28,42 +28,33 @@ func AppendLocalEnvelope(b []byte, c Command, payload []byte) []byte {
 	return closeEnvelope(b, start)
 }
 
-// AppendProtoFrame appends a frame down as TCP carries it to a protobuf client: a header and the payload's message. It appends nothing beside
-// an error: the payload is not one of the command's.
-func AppendProtoFrame(b []byte, c Command, payload []byte) ([]byte, error) {
-	opened, start := openFrame(b, c)
-	body, err := AppendProtoDown(opened, c, payload)
-	if err != nil {
-		return b, err
-	}
-	putSize(body, start)
-	return body, nil
+// AppendProtoFrame appends a frame down as TCP carries it to a protobuf client: a header and the payload's message, which may be empty.
+func AppendProtoFrame(b []byte, c Command, message []byte) []byte {
+	b, start := openFrame(b, c)
+	b = append(b, message...)
+	putSize(b, start)
+	return b
 }
 
-// AppendProtoEnvelope appends a frame down as a WebSocket message carries it to a protobuf client, addressed to a device; nil: without an
-// address. It appends nothing beside an error: the payload is not one of the command's.
-func AppendProtoEnvelope(b []byte, c Command, payload []byte, to *chat.Device) ([]byte, error) {
-	e := theSchema().envelope
-	body, start := openFrame(b, c)
+// AppendProtoEnvelope appends a frame down as a WebSocket message carries it to a protobuf client: a header, and the payload's message within
+// an envelope that is addressed to a device; nil: to nobody.
+func AppendProtoEnvelope(b []byte, c Command, message []byte, to *chat.Device) []byte {
+	fields := theSchema().envelope.byName
+	b, start := openFrame(b, c)
 	if to == nil {
-		body = e.byName["clientType"].appendInt(body, 0)
+		b = fields["clientType"].appendInt(b, 0)
 	} else {
-		body = e.byName["appId"].appendInt(body, int64(to.App))
-		body = e.byName["clientType"].appendInt(body, int64(to.Client))
+		b = fields["appId"].appendInt(b, int64(to.App))
+		b = fields["clientType"].appendInt(b, int64(to.Client))
 	}
-	body = e.byName["command"].appendInt(body, int64(c))
-	data := e.byName["data"].appendTag(body, protowire.BytesType)
-	body, err := AppendProtoDown(data, c, payload)
-	if err != nil {
-		return b, err
-	}
-	body = prefix(body, len(data))
+	b = fields["command"].appendInt(b, int64(c))
+	b = protowire.AppendBytes(fields["data"].appendTag(b, protowire.BytesType), message)
 	if to != nil {
-		body = e.byName["imei"].appendString(body, to.IMEI)
-		body = e.byName["toId"].appendString(body, string(to.User))
+		b = fields["imei"].appendString(b, to.IMEI)
+		b = fields["toId"].appendString(b, string(to.User))
 	}
-	putSize(body, start)
-	return body, nil
+	putSize(b, start)
+	return b
 }
 
 // ProtoPayload returns the payload's message within the envelope of a frame down to a protobuf client. It points into the envelope.

@@ -18,10 +18,11 @@ type Up struct {
 	Body        []byte // without its trailing NULs, unless it is protobuf; may be empty
 }
 
-// The message types that are spoken. The protocol names a third one, 2 for XML, which nobody ever did.
+// The message types that the protocol names.
 const (
 	JSON     int32 = 0
 	Protobuf int32 = 1 // see whaleshark.proto
+	XML      int32 = 2 // is not spoken
 )
 
 // Down is a frame from the server to a client.

@@ -15,12 +15,13 @@ import (
 // A payload is spelled as JSON everywhere within: this translates between that and the messages of whaleshark.proto, for the clients that
 // speak them. A member that is null or that the message does not know is left out; an empty list is as good as none.
 
-// AppendProtoUp appends the protobuf message of a payload up.
+// AppendProtoUp appends the protobuf message of a payload up. It appends nothing beside an error.
 func AppendProtoUp(b []byte, c Command, payload []byte) ([]byte, error) {
 	return appendProto(b, theSchema().up, c, payload)
 }
 
-// AppendProtoDown appends the protobuf message of a payload down.
+// AppendProtoDown appends the protobuf message of a payload down, which is then spliced into frames as a payload is: see
+// [AppendProtoFrame] and [AppendProtoEnvelope]. It appends nothing beside an error: the payload is not one of the command's.
 func AppendProtoDown(b []byte, c Command, payload []byte) ([]byte, error) {
 	return appendProto(b, theSchema().down, c, payload)
 }
@@ -36,7 +37,6 @@ func DownFromProto(c Command, message []byte) ([]byte, error) {
 	return fromProto(theSchema().down, c, message, 0)
 }
 
-// appendProto appends nothing beside an error.
 func appendProto(b []byte, messages map[Command]*message, c Command, payload []byte) ([]byte, error) {
 	m, err := of(messages, c)
 	if err != nil || len(payload) == 0 || bytes.Equal(payload, null) {

@@ -203,15 +203,12 @@ func TestGoldenProto(t *testing.T) {
 	golden(t, "proto-up-watch", up(Watch, AppendWatchOf(nil, &WatchOf{Users: []chat.UserID{"bob", "carol"}, TTL: 60000})))
 	golden(t, "proto-up-ping", up(Ping, nil))
 	for _, d := range downs {
-		frame, err := AppendProtoFrame(nil, d.command, d.payload)
+		message, err := AppendProtoDown(nil, d.command, d.payload)
 		if err != nil {
 			t.Fatalf("%s: %v", d.name, err)
 		}
-		golden(t, "proto-down-tcp-"+d.name, frame)
-		if frame, err = AppendProtoEnvelope(nil, d.command, d.payload, d.to); err != nil {
-			t.Fatalf("%s: %v", d.name, err)
-		}
-		golden(t, "proto-down-ws-"+d.name, frame)
+		golden(t, "proto-down-tcp-"+d.name, AppendProtoFrame(nil, d.command, message))
+		golden(t, "proto-down-ws-"+d.name, AppendProtoEnvelope(nil, d.command, message, d.to))
 	}
 }
 
@@ -320,14 +317,14 @@ func TestMessagesMerge(t *testing.T) {
 // What cannot be translated leaves nothing behind.
 func TestPayloadThatIsNoneOfTheCommands(t *testing.T) {
 	for _, payload := range []string{`[]`, `{"code":"200"}`, `{"data":7}`, `{"code":1e400}`, `{`} {
-		b, err := AppendProtoFrame([]byte("before"), SendAck, []byte(payload))
+		b, err := AppendProtoDown([]byte("before"), SendAck, []byte(payload))
 		if err == nil || string(b) != "before" {
 			t.Errorf("%s becomes %q, %v", payload, b, err)
 		}
 	}
-	b, err := AppendProtoEnvelope([]byte("before"), 7, nil, &bobWeb)
+	b, err := AppendProtoDown([]byte("before"), 7, nil)
 	if !isCode(err, chat.UnknownCommand) || string(b) != "before" {
-		t.Errorf("a frame of an unknown command becomes %q, %v", b, err)
+		t.Errorf("a payload of an unknown command becomes %q, %v", b, err)
 	}
 }
 
