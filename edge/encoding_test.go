@@ -193,7 +193,7 @@ func TestFrameWithoutAMessage(t *testing.T) {
 		}
 		for _, d := range []chat.Delivery{
 			{Command: 7, Payload: []byte(`{"groupId":"team"}`)},
-			{Command: int32(wire.GroupNews), Payload: []byte(`{"groupId":7}`)},
+			{Command: int32(wire.GroupNews), Payload: []byte(`[]`)},
 			{Command: int32(wire.GroupNews), Payload: []byte(`{"groupId":"team","mood":"good"}`)},
 		} {
 			d.Sessions = []chat.SessionID{1}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -17,13 +18,16 @@ import (
 
 // AppendProtoUp appends the protobuf message of a payload up. It appends nothing beside an error.
 func AppendProtoUp(b []byte, c Command, payload []byte) ([]byte, error) {
-	return appendProto(b, theSchema().up, c, payload)
+	return writer{}.append(b, theSchema().up, c, payload)
 }
 
 // AppendProtoDown appends the protobuf message of a payload down, which is then spliced into frames as a payload is: see
 // [AppendProtoFrame] and [AppendProtoEnvelope]. It appends nothing beside an error: the payload is not one of the command's.
+//
+// What an app says of its groups comes as the app has put it, so what goes down is not held to the message's types: a string that is
+// something else has it as JSON, another member of another type is left out.
 func AppendProtoDown(b []byte, c Command, payload []byte) ([]byte, error) {
-	return appendProto(b, theSchema().down, c, payload)
+	return writer{tolerant: true}.append(b, theSchema().down, c, payload)
 }
 
 // UpFromProto returns the payload up that a protobuf message holds, of at most limit bytes; 0: of any number. Beside an error it holds what
@@ -37,7 +41,10 @@ func DownFromProto(c Command, message []byte) ([]byte, error) {
 	return fromProto(theSchema().down, c, message, 0)
 }
 
-func appendProto(b []byte, messages map[Command]*message, c Command, payload []byte) ([]byte, error) {
+// writer writes JSON as protobuf messages.
+type writer struct{ tolerant bool }
+
+func (w writer) append(b []byte, messages map[Command]*message, c Command, payload []byte) ([]byte, error) {
 	m, err := of(messages, c)
 	if err != nil || len(payload) == 0 || bytes.Equal(payload, null) {
 		return b, err
@@ -45,7 +52,7 @@ func appendProto(b []byte, messages map[Command]*message, c Command, payload []b
 	start := len(b)
 	o := open(payload)
 	for o.next() {
-		b = m.appendMember(b, o)
+		b = w.appendMember(b, m, o)
 	}
 	if err := o.close(); err != nil {
 		return b[:start], err
@@ -54,22 +61,31 @@ func appendProto(b []byte, messages map[Command]*message, c Command, payload []b
 }
 
 // appendMember appends the present member.
-func (m *message) appendMember(b []byte, o *object) []byte {
+func (w writer) appendMember(b []byte, m *message, o *object) []byte {
 	f := m.byName[string(o.name)]
-	switch {
-	case f == nil || o.isNull():
-	case f.list:
-		o.each(func(item *object) { b = f.appendValue(b, item) })
-	default:
-		b = f.appendValue(b, o)
+	if f == nil || o.isNull() {
+		return b
+	}
+	start, fault := len(b), o.fault
+	if f.list {
+		o.each(func(item *object) { b = w.appendValue(b, f, item) })
+	} else {
+		b = w.appendValue(b, f, o)
+	}
+	if w.tolerant && o.fault != nil && fault == nil {
+		o.fault = nil
+		return b[:start]
 	}
 	return b
 }
 
 // appendValue appends the present value. What is wrong with it is a fault of the object.
-func (f *field) appendValue(b []byte, o *object) []byte {
+func (w writer) appendValue(b []byte, f *field, o *object) []byte {
 	switch f.kind {
 	case protoreflect.StringKind:
+		if kind := o.value.Kind(); w.tolerant && kind != jsontext.KindString && kind != jsontext.KindNull {
+			return f.appendString(b, string(o.value))
+		}
 		return f.appendString(b, o.string())
 	case protoreflect.Int32Kind:
 		return f.appendInt(b, int64(o.int32()))
@@ -80,7 +96,7 @@ func (f *field) appendValue(b []byte, o *object) []byte {
 	case protoreflect.MessageKind:
 		b = f.appendTag(b, protowire.BytesType)
 		start := len(b)
-		o.fields(func(inner *object) { b = f.message.appendMember(b, inner) })
+		o.fields(func(inner *object) { b = w.appendMember(b, f.message, inner) })
 		return prefix(b, start)
 	default: // bytes, which no JSON holds
 		return b
