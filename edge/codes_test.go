@@ -135,7 +135,7 @@ var provoked = map[chat.Code]func(te *testEdge){
 	},
 	chat.UnknownCommand: func(te *testEdge) { te.wantRefusedFrame(7, `{}`, chat.UnknownCommand) },
 	chat.BadEncoding: func(te *testEdge) {
-		for _, messageType := range []int32{1, 2, -1} {
+		for _, messageType := range []int32{2, 3, -1} {
 			c := te.login(3, "alice")
 			for _, command := range []wire.Command{wire.Send, wire.Receive} {
 				c.writeRaw(wire.AppendUp(nil, &wire.Up{Command: command, MessageType: messageType, Body: []byte(`{"messageId":"m1"}`)}))
