@@ -62,18 +62,18 @@ func (d *decision) allowByType() error {
 }
 
 // allowOver reports why a member may not be dealt with by whoever asks: managers deal with ordinary members alone.
-func (d *decision) allowOver(user chat.UserID) (member, error) {
+func (d *decision) allowOver(user chat.UserID) error {
 	if err := d.allow(chat.Manager); err != nil {
-		return member{}, err
+		return err
 	}
 	m, ok := d.members[user]
 	if !ok {
-		return member{}, chat.Error{Code: chat.NotMember}
+		return chat.Error{Code: chat.NotMember}
 	}
 	if !d.all && m.role != chat.Ordinary && d.members[d.by].role != chat.Owner {
-		return member{}, chat.Error{Code: chat.OwnerOnly}
+		return chat.Error{Code: chat.OwnerOnly}
 	}
-	return m, nil
+	return nil
 }
 
 func (d *decision) change(user chat.UserID, m member) {

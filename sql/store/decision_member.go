@@ -11,7 +11,7 @@ func (d *decision) remove(user chat.UserID) error {
 	if user == d.group.Owner {
 		return chat.Error{Code: chat.OwnerNotRemove}
 	}
-	if _, err := d.allowOver(user); err != nil {
+	if err := d.allowOver(user); err != nil {
 		return err
 	}
 	d.left = append(d.left, user)
@@ -43,7 +43,7 @@ type MemberUpdate struct {
 	Extra *string          `json:"extra,omitempty"`
 }
 
-// update makes another of what a member is, or of what describes him.
+// updateMember makes another of what a member is, or of what describes him.
 func (d *decision) updateMember(user chat.UserID, u MemberUpdate) error {
 	if err := d.allow(chat.Ordinary); err != nil {
 		return err
@@ -113,7 +113,7 @@ func (d *decision) muteMember(user chat.UserID, until int64) error {
 	if user == d.group.Owner && !d.all {
 		return chat.Error{Code: chat.AdminOnly}
 	}
-	if _, err := d.allowOver(user); err != nil {
+	if err := d.allowOver(user); err != nil {
 		return err
 	}
 	d.silence(user, until)

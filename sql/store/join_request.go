@@ -147,10 +147,14 @@ func letIn(ctx context.Context, q *db.Queries, d *decision, group chat.Conversat
 		return err
 	}
 	d.admit([]chat.UserID{user}, exist, applied(user))
-	if code := d.added[0].Code; code != chat.OK && code != chat.AlreadyMember {
+	switch code := d.added[0].Code; code {
+	case chat.OK, chat.AlreadyMember:
+		return nil
+	case chat.UserMissing:
+		return chat.Errorf(chat.RequestMissing, "user %s, who has asked, exists no more", user)
+	default:
 		return chat.Error{Code: code}
 	}
-	return nil
 }
 
 // tellRequested adds the events of a request.
