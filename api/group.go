@@ -53,14 +53,14 @@ func groupRowOf(g *store.Group) groupRow {
 		status = store.GroupDestroyed
 	}
 	return groupRow{
-		GroupID: g.ID, AppID: int32(g.App), OwnerID: string(g.Owner), GroupType: int32(g.Type), GroupName: g.Name, Mute: flag(g.Muted),
+		GroupID: g.ID, AppID: int32(g.App), OwnerID: string(g.Owner), GroupType: int32(g.Type), GroupName: g.Name, Mute: muteOf(g.Muted),
 		ApplyJoinType: int32(g.Joining), Introduction: g.Introduction, Notification: g.Notification, Photo: g.Photo,
 		MaxMemberCount: int32(g.MaxMembers), Status: status, Sequence: g.Version, //nolint:gosec // people
 		CreateTime: g.CreatedAt.UnixMilli(), UpdateTime: g.UpdatedAt.UnixMilli(), Extra: g.Extra,
 	}
 }
 
-func flag(on bool) int32 {
+func muteOf(on bool) int32 {
 	if on {
 		return 1
 	}
@@ -246,7 +246,7 @@ func (a *API) done(err error) (none, error) {
 	return none{}, err
 }
 
-type joinedGroup struct {
+type joinedGroupsOf struct {
 	MemberID  string  `json:"memberId" is:"required,max=50" about:"Whose groups: one's own, unless an administrator asks."`
 	GroupType []int32 `json:"groupType" is:"max=10" about:"Only groups of these types; none: all."`
 	Limit     int32   `json:"limit" is:"min=1,max=1000" about:"How many to a page; 1000 by default."`
@@ -258,7 +258,7 @@ type groupPage struct {
 	GroupList  []groupRow `json:"groupList"`
 }
 
-func (a *API) getJoinedGroup(ctx context.Context, c *call, in *joinedGroup) (groupPage, error) {
+func (a *API) getJoinedGroup(ctx context.Context, c *call, in *joinedGroupsOf) (groupPage, error) {
 	user := chat.UserKey{App: c.app.ID, User: chat.UserID(in.MemberID)}
 	if err := a.mayActFor(c, user.User); err != nil {
 		return groupPage{}, err

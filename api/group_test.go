@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,17 +63,19 @@ func (h *house) setHooks(change func(*chat.Hooks)) {
 	})
 }
 
-// told waits until the webhook is told something, and decodes it; each body is returned once.
-func (l *hookLog) told(command string, into any) {
+// told waits until the webhook is told something about a group, and decodes it; each body is returned once.
+func (l *hookLog) told(command, group string, into any) {
 	l.h.t.Helper()
 	var got string
 	l.h.eventually("the webhook is told "+command, func() bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		if len(l.by[command]) == 0 {
+		i := slices.IndexFunc(l.by[command], func(b string) bool { return strings.Contains(b, group) })
+		if i < 0 {
 			return false
 		}
-		got, l.by[command] = l.by[command][0], l.by[command][1:]
+		got = l.by[command][i]
+		l.by[command] = slices.Delete(l.by[command], i, i+1)
 		return true
 	})
 	if err := json.Unmarshal([]byte(got), into); err != nil {
@@ -121,7 +124,7 @@ func TestGroupIsCreated(t *testing.T) {
 		t.Errorf("the group (-want +got):\n%s", diff)
 	}
 	var told groupRow
-	if hooks.told(chat.HookGroupCreated, &told); told != made {
+	if hooks.told(chat.HookGroupCreated, made.GroupID, &told); told != made {
 		t.Errorf("the webhook is told of %v; want %v", told, made)
 	}
 	info := h.info(made.GroupID)
@@ -220,7 +223,7 @@ func TestGroupIsUpdated(t *testing.T) {
 		t.Errorf("the group (-want +got):\n%s", diff)
 	}
 	var told groupRow
-	if hooks.told(chat.HookGroupUpdated, &told); told != got.groupRow {
+	if hooks.told(chat.HookGroupUpdated, private, &told); told != got.groupRow {
 		t.Errorf("the webhook is told of %v; want %v", told, got.groupRow)
 	}
 	var event map[string]any
@@ -295,7 +298,7 @@ func TestGroupIsGivenAwayAndDestroyed(t *testing.T) {
 	h.ask("/v1/group/transferGroup", "alice", body{"groupId": "none", "ownerId": "lld"}).want(chat.GroupMissing)
 	h.ask("/v1/group/transferGroup", "alice", body{"groupId": public, "ownerId": "bob"}).want(chat.OK)
 	var transferred transferGroup
-	if hooks.told(chat.HookGroupTransfer, &transferred); transferred != (transferGroup{public, "bob"}) {
+	if hooks.told(chat.HookGroupTransfer, public, &transferred); transferred != (transferGroup{public, "bob"}) {
 		t.Errorf("the webhook is told of %v", transferred)
 	}
 	bob.gets(wire.TransferGroup)
@@ -314,7 +317,7 @@ func TestGroupIsGivenAwayAndDestroyed(t *testing.T) {
 	h.ask("/v1/group/transferGroup", "bob", body{"groupId": public, "ownerId": "a"}).want(chat.GroupIsGone)
 	bob.gets(wire.DestroyGroup)
 	var gone groupID
-	if hooks.told(chat.HookGroupDestroyed, &gone); gone.GroupID != public {
+	if hooks.told(chat.HookGroupDestroyed, public, &gone); gone.GroupID != public {
 		t.Errorf("the webhook is told that %v is gone; want %s", gone, public)
 	}
 	if info := h.info(public); info.Status != 2 {

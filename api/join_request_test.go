@@ -78,7 +78,7 @@ func TestJoiningByRequest(t *testing.T) {
 	}
 	a.none(wire.JoinGroup)
 	var told membersAdded
-	if hooks.told(chat.HookMemberAdded, &told); told.MemberID[0].MemberID != "lld" || told.Operater != "bob" {
+	if hooks.told(chat.HookMemberAdded, g, &told); told.MemberID[0].MemberID != "lld" || told.Operater != "bob" {
 		t.Errorf("the webhook is told %+v", told)
 	}
 	approve("admin", other.ID, 2).want(chat.OK)

@@ -210,17 +210,17 @@ func (a *API) askMembers(ctx context.Context, c *call, in *manyMembers) ([]membe
 	return in.Members, nil
 }
 
-type member struct {
+type memberID struct {
 	GroupID  string `json:"groupId" is:"required,max=50" about:"The group."`
 	MemberID string `json:"memberId" is:"required,max=50"`
 }
 
 type removeMemberAsked struct {
 	asker
-	*member
+	*memberID
 }
 
-func (a *API) removeMember(ctx context.Context, c *call, in *member) (none, error) {
+func (a *API) removeMember(ctx context.Context, c *call, in *memberID) (none, error) {
 	acting := c.acting(func(store.Changed) any { return removeMemberAsked{c.asker(), in} }, chat.HookMemberDeleted)
 	return a.done(a.store.RemoveMember(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, chat.UserID(in.MemberID), acting))
 }
@@ -270,7 +270,7 @@ func (a *API) speak(ctx context.Context, c *call, in *speak) (none, error) {
 
 // quit tells the app's webhook of a member who is gone as if he had been removed: it knows no other word for it.
 func (a *API) quit(ctx context.Context, c *call, in *groupID) (none, error) {
-	gone := &member{GroupID: in.GroupID, MemberID: string(c.user)}
+	gone := &memberID{GroupID: in.GroupID, MemberID: string(c.user)}
 	acting := c.acting(func(store.Changed) any { return removeMemberAsked{c.asker(), gone} }, chat.HookMemberDeleted)
 	return a.done(a.store.LeaveGroup(ctx, in.of(c), c.user, acting))
 }

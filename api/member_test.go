@@ -55,7 +55,7 @@ func TestMembersAreAdded(t *testing.T) {
 		t.Errorf("the results (-want +got):\n%s", diff)
 	}
 	var told membersAdded
-	hooks.told(chat.HookMemberAdded, &told)
+	hooks.told(chat.HookMemberAdded, private, &told)
 	if diff := cmp.Diff(membersAdded{private, 1, "bob", want}, told); diff != "" {
 		t.Errorf("the webhook is told (-want +got):\n%s", diff)
 	}
@@ -151,7 +151,7 @@ func TestMembersAreRemovedAndGo(t *testing.T) {
 	remove("bob", g, "a").want(chat.OK)
 	a.gets(wire.DeletedMember)
 	var told struct{ GroupID, MemberID, Operater string }
-	if hooks.told(chat.HookMemberDeleted, &told); told.GroupID != g || told.MemberID != "a" || told.Operater != "bob" {
+	if hooks.told(chat.HookMemberDeleted, g, &told); told.GroupID != g || told.MemberID != "a" || told.Operater != "bob" {
 		t.Errorf("the webhook is told %+v", told)
 	}
 	remove("alice", g, "b").want(chat.OK)

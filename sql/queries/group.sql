@@ -73,7 +73,7 @@ UNION ALL
     SELECT * FROM group_member AS m WHERE m.app_id = @app_id AND m.group_id = @group_id AND m.role = 0
     ORDER BY m.user_id LIMIT @max_rows
 )
-LIMIT @max_rows;
+ORDER BY role DESC, user_id LIMIT @max_rows;
 
 -- name: MembersAfter :many
 SELECT * FROM group_member AS m WHERE m.app_id = @app_id AND m.group_id = @group_id AND m.user_id > @after

@@ -53,4 +53,14 @@ const (
 	ForgetOutgoing     = db.ForgetOutgoing
 	Outgoing           = db.Outgoing
 	MembersByID        = db.MembersByID
+	GroupByID          = db.GroupByID
+	GroupsByID         = db.GroupsByID
+	FirstMembers       = db.FirstMembers
+	MembersAfter       = db.MembersAfter
+	Staff              = db.Staff
+	CountMembers       = db.CountMembers
+	ExistingUsers      = db.ExistingUsers
+	JoinedGroups       = db.JoinedGroups
+	CountJoinedGroups  = db.CountJoinedGroups
+	JoinRequests       = db.JoinRequests
 )

@@ -136,7 +136,7 @@ UNION ALL
     SELECT muted_until, joined_at, app_id, role, group_id, user_id, join_type, alias, extra FROM group_member AS m WHERE m.app_id = $2 AND m.group_id = $3 AND m.role = 0
     ORDER BY m.user_id LIMIT $1
 )
-LIMIT $1
+ORDER BY role DESC, user_id LIMIT $1
 `
 
 // FirstMembers begins with the owner and the managers; the others follow by their ids.
