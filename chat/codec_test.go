@@ -68,7 +68,7 @@ func sampleOtherBlock() *chat.Block {
 	}
 }
 
-// sampleInfoBlock has changes of groups with what describes them.
+// sampleInfoBlock has changes of groups with what describes them, and settings.
 func sampleInfoBlock() *chat.Block {
 	group, by := chat.GroupOf(10001, "team"), chat.Device{App: 10001, User: "alice"}
 	return &chat.Block{
@@ -83,6 +83,8 @@ func sampleInfoBlock() *chat.Block {
 			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
 				Kind: chat.MemberUpdated, Version: 3, Users: []chat.UserID{"alice"}, Info: `{"alias":"al"}`,
 			}},
+			{Kind: chat.SettingRecord, Conversation: group, Sender: alice, Setting: &chat.Setting{Mute: chat.On, Top: chat.Off}},
+			{Kind: chat.SettingRecord, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, Setting: &chat.Setting{Delete: true}},
 		},
 	}
 }
@@ -235,6 +237,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
+	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskSetting, Conversation: chat.GroupOf(1, "g"), Setting: &chat.Setting{Mute: chat.On}}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))
 	f.Add(chat.AppendPush(nil, samplePush()))
 	f.Fuzz(func(t *testing.T, b []byte) {

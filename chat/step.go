@@ -11,7 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
-	Passed  int      // reads that move nothing, and changes that are in already or not next: passed over, and nobody is told
+	Passed  int      // reads that move nothing, changes that are in already or not next, and settings that may not be: passed over, and nobody is told
 	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
@@ -201,6 +201,8 @@ func (b *blockBuilder) place(p *pending, v *verdict) {
 		b.placeRecall(p, v.target)
 	case AskChange:
 		b.placeChange(p)
+	case AskSetting:
+		b.placeSetting(p)
 	}
 }
 
