@@ -24,7 +24,7 @@ type Event struct {
 	Revision     chat.Revision  `json:"revision"`
 	Place        chat.Place     `json:"place"`
 	Time         time.Time      `json:"time"`
-	Kind         string         `json:"kind"` // message, refusal, read, recall, recall_refusal, group
+	Kind         string         `json:"kind"` // message, refusal, read, recall, recall_refusal, group, setting
 	Conversation string         `json:"conversation"`
 	From         chat.UserID    `json:"from"`
 	Client       string         `json:"client"`
@@ -40,6 +40,9 @@ type Event struct {
 	Target   chat.Place   `json:"target,omitempty"`   // of a recall: the message's place
 	Sender   chat.UserID  `json:"sender,omitempty"`   // of a recall: the message's
 	Change   *GroupChange `json:"change,omitempty"`   // of a group's change
+	Mute     *bool        `json:"mute,omitempty"`     // of a setting
+	Top      *bool        `json:"top,omitempty"`      // of a setting
+	Delete   bool         `json:"delete,omitempty"`   // of a setting
 }
 
 // GroupChange is what has changed in a group.
@@ -93,7 +96,7 @@ func (q *Query) wants(stays map[chat.Conversation]*chat.Roster, place chat.Place
 	switch {
 	case q.Conversation != (chat.Conversation{}):
 		return c == q.Conversation
-	case c.App != q.User.App:
+	case c.App != q.User.App, r.Kind == chat.SettingRecord && r.Sender.User != user:
 		return false
 	case c.Kind == chat.Pair:
 		_, takesPart := c.Peer(user)
@@ -132,8 +135,19 @@ func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index in
 		e.Kind, e.Target = "recall_refusal", r.Recall.Place
 	case chat.GroupRecord:
 		e.Kind, e.Change = "group", groupChange(r.Change)
+	case chat.SettingRecord:
+		e.Kind, e.Delete = "setting", r.Setting.Delete
+		e.Mute, e.Top = switched(r.Setting.Mute), switched(r.Setting.Top)
 	}
 	return e
+}
+
+func switched(s chat.Switch) *bool {
+	if s == chat.Unset {
+		return nil
+	}
+	on := s == chat.On
+	return &on
 }
 
 var (
@@ -173,10 +187,33 @@ func (e Event) String() string {
 		return fmt.Sprintf("%s  %s refused the recall of #%d: %s", line, e.From, e.Seq, e.Code)
 	case e.Kind == "group":
 		return fmt.Sprintf("%s  %s", line, e.Change.line(e.From))
+	case e.Kind == "setting":
+		return fmt.Sprintf("%s  %s %s", line, e.From, e.sets())
 	case e.Erased:
 		return fmt.Sprintf("%s#%d  %s: (erased)", line, e.Seq, e.From)
 	}
 	return fmt.Sprintf("%s#%d  %s: %q", line, e.Seq, e.From, e.Body)
+}
+
+// sets tells in words what is set.
+func (e *Event) sets() string {
+	var words []string
+	for _, s := range []struct {
+		on        *bool
+		does, not string
+	}{{e.Mute, "mutes", "unmutes"}, {e.Top, "pins", "unpins"}} {
+		switch {
+		case s.on == nil:
+		case *s.on:
+			words = append(words, s.does)
+		default:
+			words = append(words, s.not)
+		}
+	}
+	if e.Delete {
+		words = append(words, "deletes his copy")
+	}
+	return strings.Join(words, ", ")
 }
 
 func (g *GroupChange) line(by chat.UserID) string {

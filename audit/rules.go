@@ -93,6 +93,14 @@ func (v *verifier) recall(e *expected) error {
 	return nil
 }
 
+func (v *verifier) setting(e *expected) error {
+	r := &e.record
+	if _, his := r.Conversation.Peer(r.Sender.User); !his && len(v.rules.group(r.Conversation).roster.Stays(r.Sender.User)) == 0 {
+		return e.fault("%s sets what is not his", r.Sender.User)
+	}
+	return nil
+}
+
 func (v *verifier) change(e *expected) error {
 	c, g := e.record.Change, v.rules.group(e.record.Conversation)
 	if want := g.roster.Version() + 1; c.Version != want {
