@@ -125,6 +125,10 @@ func sampleSignal() *chat.Signal {
 	}
 }
 
+func sampleAnswer() chat.Answer {
+	return chat.Answer{Kind: chat.AskMessage, Code: chat.RelationMissing, MessageID: "m1", Seq: 4, Place: 5120}
+}
+
 func samplePush() *chat.Push {
 	return &chat.Push{Partition: 2, To: 17, Deliveries: []chat.Delivery{
 		{Revision: 16, Command: 1103, Payload: []byte(`{"a":1}`), Sessions: []chat.SessionID{1, 300}},
@@ -156,6 +160,8 @@ func TestGoldenForms(t *testing.T) {
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
+	answer := sampleAnswer()
+	golden("answer", chat.AppendAnswer(nil, &answer))
 }
 
 func TestFormsComeBackAsTheyWere(t *testing.T) {
@@ -187,7 +193,13 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	answer := sampleAnswer()
+	gotAnswer, err := chat.DecodeAnswer(chat.AppendAnswer(nil, &answer))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, diff := range map[string]string{
+		"answer":  cmp.Diff(answer, gotAnswer),
 		"block":   cmp.Diff(block, gotBlock),
 		"other":   cmp.Diff(other, gotOther),
 		"info":    cmp.Diff(info, gotInfo),

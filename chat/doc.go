@@ -7,6 +7,7 @@
 //	session       one live connection of a device; an edge numbers its sessions
 //	conversation  a pair of users, or a group
 //	request       what a device asks of a conversation, not yet judged; it travels through the ingress
+//	answer        what became of a request, for whoever waits for it in a process
 //	message       a request to say something
 //	record        what happened in a conversation: a message with its seq, a refusal, a read, a recall, a change of a group, a setting
 //	roster        who is in a group and who was, with the places between which each may see its records

@@ -18,15 +18,16 @@ const (
 
 type verdict struct {
 	kind   verdictKind
-	code   Code
+	code   Code // of a refusal; of what is passed over for who waits for an answer
 	poison bool
 
 	stored    Stored    // of a repeat
-	read, seq Seq       // of a read: the position before, and the new one
+	read, seq Seq       // of a read: the position before, and the new one, or the one that stands
 	target    *Targeted // of a recall
 }
 
-func refusal(c Code) verdict { return verdict{kind: refuse, code: c} }
+func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
+func passOver(c Code, seq Seq) verdict { return verdict{kind: pass, code: c, seq: seq} }
 
 // judge says what becomes of a request. One whose judgement panics is refused, and harms nobody else.
 func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
@@ -34,7 +35,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 		if recover() != nil {
 			v = verdict{kind: refuse, code: Internal, poison: true}
 			if p.q.Kind == AskRead || p.q.Kind == AskChange || p.q.Kind == AskSetting {
-				v.kind = pass // nobody waits for an answer
+				v.kind = pass // it leaves no refusal
 			}
 		}
 	}()
@@ -50,7 +51,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 	case AskSetting:
 		return b.judgeSetting(p, now)
 	}
-	return verdict{kind: pass}
+	return passOver(Internal, 0)
 }
 
 // lacks reports whether something must be looked up before p can be judged, and asks for it.
@@ -99,21 +100,27 @@ func (s *Sequencer) judgeMessage(p *pending, now time.Time) verdict {
 		}
 		return verdict{kind: hold}
 	}
-	if code := s.maySay(p, now); code != OK {
+	switch code, looked := s.maySay(p, now); {
+	case code == OK:
+		return verdict{kind: place}
+	case looked && s.know.renew(p):
+		s.lacks(p, now)
+		return verdict{kind: hold}
+	default:
 		return refusal(code)
 	}
-	return verdict{kind: place}
 }
 
-func (s *Sequencer) maySay(p *pending, now time.Time) Code {
+// maySay returns OK, or the code that a message is refused with, and whether it was found in what was looked up: the log alone tells of groups.
+func (s *Sequencer) maySay(p *pending, now time.Time) (code Code, looked bool) {
 	c, from := p.q.Conversation, p.q.Sender.User
 	if c.Kind == Pair {
-		return s.know.judgePair(c.App, from, p.peer)
+		return s.know.judgePair(c.App, from, p.peer), true
 	}
 	if code := s.know.judgeSender(c.App, from); code != OK {
-		return code
+		return code, true
 	}
-	return judgeMember(&s.groups[c].roster, from, now)
+	return judgeMember(&s.groups[c].roster, from, now), false
 }
 
 func (s *Sequencer) storedBefore(p *pending) (Stored, bool) {
@@ -156,17 +163,19 @@ func (s *Sequencer) isNew(p *pending, now time.Time) bool {
 	return (s.vouch || s.know.failing && p.q.First) && !s.filter.Has(p.id.Prefix())
 }
 
-// judgeRead moves a reader's position forward, no further than the head. Nobody is told of a read that moves nothing.
+// judgeRead moves a reader's position forward, no further than the head. No device is told of a read that moves nothing.
 func (b *blockBuilder) judgeRead(p *pending, now time.Time) verdict {
 	s, c, u := b.s, p.q.Conversation, p.q.Sender.User
 	if s.lacks(p, now) {
 		if s.know.failing {
-			return verdict{kind: pass}
+			return passOver(Unavailable, 0)
 		}
 		return verdict{kind: hold}
 	}
-	if c.Kind == Group && judgePresent(&s.groups[c].roster, u) != OK {
-		return verdict{kind: pass}
+	if c.Kind == Group {
+		if code := judgePresent(&s.groups[c].roster, u); code != OK {
+			return passOver(code, 0)
+		}
 	}
 	key := ReadKey{c, u}
 	if b.waits[key] {
@@ -179,7 +188,10 @@ func (b *blockBuilder) judgeRead(p *pending, now time.Time) verdict {
 	}
 	seq := min(p.q.Seq, b.headOf(c))
 	if seq <= before {
-		return verdict{kind: pass}
+		if coalesces && p.q.Reply != "" {
+			return verdict{kind: hold} // what it would be told is not committed yet
+		}
+		return passOver(OK, before)
 	}
 	if coalesces && c.Kind == Group && r.Read.Named != "" && p.q.Named != "" && p.q.Named != r.Read.Named {
 		b.waitForNext(key)
@@ -284,7 +296,7 @@ func (b *blockBuilder) judgeChange(p *pending, now time.Time) verdict {
 	s, c := b.s, p.q.Conversation
 	if s.lacks(p, now) {
 		if s.know.failing {
-			return verdict{kind: pass} // it comes again, too
+			return passOver(Unavailable, 0) // it comes again, too
 		}
 		return verdict{kind: hold}
 	}
@@ -292,8 +304,13 @@ func (b *blockBuilder) judgeChange(p *pending, now time.Time) verdict {
 	if !ok {
 		version = s.groups[c].roster.Version()
 	}
-	if p.q.Change.Version != version+1 {
-		return verdict{kind: pass}
+	switch v := p.q.Change.Version; {
+	case v == version+1:
+		return verdict{kind: place}
+	case v > version:
+		return passOver(Unavailable, 0)
+	case ok && p.q.Reply != "":
+		return verdict{kind: hold} // it may be in this very block
 	}
-	return verdict{kind: place}
+	return passOver(OK, 0)
 }

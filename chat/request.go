@@ -28,6 +28,7 @@ type Request struct {
 	Sender       Device // the connection's identity, never the frame's; of a change only the user who made it, if it was one
 	MessageID    string // the client's own id of the message, or of the recall
 	Deadline     time.Time
+	Reply        string // where somebody waits for the [Answer]; empty: nobody does. It travels beside the binary form
 
 	// Of a message.
 	Body        string

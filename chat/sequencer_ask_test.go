@@ -28,10 +28,13 @@ func between(app chat.AppID, from, to string) chat.Conversation {
 //	read    USER WITH SEQ [names=USER] [on=DEVICE]
 //	recall  USER WITH ID (seq=SEQ | place=PLACE)
 //	set     USER WITH [on=DEVICE] (mute | unmute | top | untop | delete)…
+//
+// each with reply=SUBJECT where somebody waits for the answer.
 func (x *script) ask(t *testing.T, what string, f []string) {
 	t.Helper()
 	q := &chat.Request{Deadline: x.now.Add(10 * time.Second)}
 	option := options(f)
+	q.Reply = option["reply"]
 	switch what {
 	case "change":
 		q.Kind, q.Conversation = chat.AskChange, chat.GroupOf(1, f[0])

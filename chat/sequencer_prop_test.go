@@ -140,22 +140,30 @@ func (w *world) step(o *owner, how outcome) error {
 		}
 	}
 	st := o.s.Step(w.now)
-	if st.Block == nil {
-		return nil
+	if err := w.rightAnswers(o.s.Answers()); err != nil || st.Block == nil {
+		return err
 	}
 	e := entry{st.Block.Prev, st.Data}
 	switch how {
 	case "ok", "applied, unheard":
 		rev, ok := w.update(e)
 		if ok && how == "ok" {
-			_, err := o.s.Committed(rev, w.now)
-			return err
+			if _, err := o.s.Committed(rev, w.now); err != nil {
+				return err
+			}
+			return w.rightAnswers(o.s.Answers())
 		}
 	case "late":
 		w.late = append(w.late, e)
 	}
 	o.s.Unsettled()
-	return w.reload(o)
+	if err := w.reload(o); err != nil {
+		return err
+	}
+	if heard := o.s.Answers(); len(heard) > 0 {
+		return fmt.Errorf("of a block that nobody knows of somebody hears %v", heard)
+	}
+	return nil
 }
 
 func (w *world) readIngress(o *owner, n int) {
@@ -200,6 +208,9 @@ func (w *world) settle() error {
 				}
 				repeats[chat.IDOf(st.Repeats[i].Conversation, st.Repeats[i].From.User, st.Repeats[i].MessageID)] = true
 			}
+			if err := w.rightAnswers(o.s.Answers()); err != nil {
+				return err
+			}
 			if st.Block == nil {
 				break
 			}
@@ -208,6 +219,9 @@ func (w *world) settle() error {
 				return errors.New("a lone owner was refused")
 			}
 			if _, err := o.s.Committed(rev, w.now); err != nil {
+				return err
+			}
+			if err := w.rightAnswers(o.s.Answers()); err != nil {
 				return err
 			}
 		}

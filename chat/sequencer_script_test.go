@@ -19,6 +19,7 @@ type script struct {
 	revision chat.Revision
 	flight   chat.Step
 	asked    []chat.Needs
+	askedAt  time.Time
 	facts    chat.Facts
 	log      []chat.Entry
 	rosters  int
@@ -94,6 +95,12 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.takeOver(t)
 	case "user":
 		return x.user(t, d)
+	case "heed":
+		var relation string
+		d.ScanArgs(t, "relation", &relation)
+		from, to, _ := strings.Cut(relation, "-")
+		x.s.Heed(&chat.Event{App: 2, Stale: chat.Stale{Relations: [][2]chat.UserID{{chat.UserID(from), chat.UserID(to)}}}}, x.now)
+		return ""
 	case "friend":
 		return x.friend(t, d)
 	case "persisted":
@@ -119,7 +126,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 	return ""
 }
 
-// send reads "[app:]from to id body [first]".
+// send reads "[app:]from to id body [first] [reply=SUBJECT]".
 func (x *script) send(t *testing.T, f []string) {
 	t.Helper()
 	if len(f) < 4 {
@@ -139,6 +146,7 @@ func (x *script) send(t *testing.T, f []string) {
 		Sender:       chat.Device{App: app, User: chat.UserID(from)},
 		MessageID:    f[2], Body: f[3], First: len(f) > 4 && f[4] == "first",
 		Deadline: x.now.Add(10 * time.Second),
+		Reply:    options(f)["reply"],
 	}, x.now)
 }
 
@@ -146,7 +154,7 @@ func (x *script) step() string {
 	var b strings.Builder
 	st := x.s.Step(x.now)
 	if n, ok := x.s.Needs(); ok {
-		x.asked = append(x.asked, n)
+		x.asked, x.askedAt = append(x.asked, n), x.now
 		fmt.Fprintf(&b, "asks apps=%v users=%v relations=%v heads=%v ids=%d", n.Apps, n.Users, n.Relations, n.Heads, len(n.IDs))
 		if len(n.Groups)+len(n.Reads)+len(n.Targets) > 0 {
 			fmt.Fprintf(&b, " groups=%v reads=%v targets=%v", n.Groups, n.Reads, n.Targets)
@@ -174,6 +182,7 @@ func (x *script) step() string {
 			b.WriteString("  " + describe(&r) + "\n")
 		}
 	}
+	b.WriteString(x.answers())
 	if b.Len() == 0 {
 		return "nothing\n"
 	}
@@ -186,7 +195,8 @@ func (x *script) settle(t *testing.T) string {
 	var b strings.Builder
 	for {
 		x.answer()
-		x.commit(t)
+		_, heard, _ := strings.Cut(x.commit(t), "\n")
+		b.WriteString(heard)
 		out := x.step()
 		if out == "nothing\n" {
 			return b.String()
@@ -201,7 +211,7 @@ func (x *script) settle(t *testing.T) string {
 
 func (x *script) answer() string {
 	for _, n := range x.asked {
-		x.s.Learn(n, x.facts, x.now, x.now)
+		x.s.Learn(n, x.facts, x.askedAt, x.now)
 	}
 	x.asked = nil
 	return ""
@@ -219,7 +229,16 @@ func (x *script) commit(t *testing.T) string {
 		return "error: " + err.Error() + "\n"
 	}
 	x.log = append(x.log, e)
-	return fmt.Sprintf("revision %d\n", x.revision)
+	return fmt.Sprintf("revision %d\n", x.revision) + x.answers()
+}
+
+// answers tells what those hear who wait for it.
+func (x *script) answers() string {
+	var b strings.Builder
+	for _, a := range x.s.Answers() {
+		fmt.Fprintf(&b, "%s hears %s of %q: #%d at %d\n", a.Reply, a.Code, a.MessageID, a.Seq, a.Place)
+	}
+	return b.String()
 }
 
 // takeOver makes a new owner out of the log.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"pgregory.net/rapid"
@@ -22,6 +23,9 @@ func (w *world) request(kind chat.RequestKind, t *rapid.T) *chat.Request {
 	}
 	q := &chat.Request{
 		Kind: kind, Conversation: c, Sender: chat.Device{App: 1, User: from, Client: chat.Web, IMEI: "x"}, Deadline: w.now.Add(time.Hour),
+	}
+	if rapid.Bool().Draw(t, "somebody waits") {
+		q.Reply = fmt.Sprint(len(w.ingress))
 	}
 	w.ingress = append(w.ingress, q)
 	return q
@@ -96,6 +100,42 @@ func (w *world) rightRepeat(s *chat.Signal) error {
 	})
 	if s.Recalled != recalled || recalled == (s.Body != "") {
 		return fmt.Errorf("%s at %d was recalled: %t; its repeat says %t, %q", s.MessageID, s.Place, recalled, s.Recalled, s.Body)
+	}
+	return nil
+}
+
+// rightAnswers checks that the log holds what those hear who wait for it.
+func (w *world) rightAnswers(heard []chat.Answer) error {
+	for _, a := range heard {
+		n, err := strconv.Atoi(a.Reply)
+		if err != nil {
+			return fmt.Errorf("%+v goes to somebody who does not wait", a)
+		}
+		q := w.ingress[n]
+		right := q.Kind == chat.AskRead && (a.Code != chat.OK || a.Seq == 0) // one that moves nothing leaves nothing
+		right = right || q.Kind == chat.AskSetting && a.Code != chat.OK
+		w.walk(len(w.log), func(p placed) {
+			r := p.r
+			if r.Conversation != q.Conversation || r.Sender.User != q.Sender.User || r.MessageID != q.MessageID {
+				return
+			}
+			switch r.Kind {
+			case chat.MessageRecord:
+				right = right || a.Code == chat.OK && a.Seq == r.Seq && a.Place == p.place
+			case chat.RecallRecord:
+				right = right || a.Code == chat.OK && a.Seq == r.Seq && a.Place == r.Recall.Place
+			case chat.ReadRecord:
+				right = right || a.Code == chat.OK && a.Seq == r.Seq && (a.Place == p.place || a.Place == 0)
+			case chat.RefusalRecord, chat.RecallRefusalRecord:
+				right = right || a.Code == r.Code
+			case chat.SettingRecord:
+				right = right || a.Code == chat.OK && a.Place == p.place && *r.Setting == *q.Setting
+			case chat.GroupRecord:
+			}
+		})
+		if !right {
+			return fmt.Errorf("%+v is the answer to %+v, and the log does not say so", a, q)
+		}
 	}
 	return nil
 }

@@ -59,23 +59,23 @@ func (r *reader) setting() *Setting {
 func (b *blockBuilder) judgeSetting(p *pending, now time.Time) verdict {
 	s, c := b.s, p.q.Conversation
 	if *p.q.Setting == (Setting{}) {
-		return verdict{kind: pass, code: BadParameter}
+		return passOver(BadParameter, 0)
 	}
 	if s.lacks(p, now) {
 		if s.know.failing {
-			return verdict{kind: pass, code: Unavailable}
+			return passOver(Unavailable, 0)
 		}
 		return verdict{kind: hold}
 	}
 	if c.Kind == Group {
 		switch roster := &s.groups[c].roster; {
 		case roster.Version() == 0:
-			return verdict{kind: pass, code: GroupMissing}
+			return passOver(GroupMissing, 0)
 		case len(roster.Stays(p.q.Sender.User)) == 0:
-			return verdict{kind: pass, code: NotMember}
+			return passOver(NotMember, 0)
 		}
 	}
-	return verdict{kind: place, code: OK}
+	return verdict{kind: place}
 }
 
 func (b *blockBuilder) placeSetting(p *pending) {

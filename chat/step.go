@@ -11,7 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
-	Passed  int      // reads that move nothing, changes that are in already or not next, and settings that may not be: passed over, and nobody is told
+	Passed  int      // reads that move nothing, changes that are in already or not next, settings that may not be: passed over, and no device is told
 	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
@@ -87,6 +87,7 @@ func (s *Sequencer) Committed(rev Revision, now time.Time) (Entry, error) {
 	}
 	e := Entry{rev, s.block}
 	for _, p := range s.inflight {
+		s.answerCommitted(p, e)
 		s.finish(p)
 	}
 	s.block, s.inflight = nil, nil
@@ -147,9 +148,11 @@ func (b *blockBuilder) take(p *pending, now time.Time) bool {
 		return false
 	case pass:
 		b.out.Passed++
+		b.s.answer(p.q, v.code, v.seq, 0)
 		b.s.finish(p)
 	case repeat:
 		b.out.Repeats = append(b.out.Repeats, repeatOf(p.q, v.stored))
+		b.s.answer(p.q, OK, v.stored.Seq, v.stored.Place)
 		b.s.finish(p)
 	case place:
 		b.place(p, &v)
@@ -308,6 +311,7 @@ func (b *blockBuilder) refuse(p *pending, code Code) {
 }
 
 func (b *blockBuilder) add(p *pending, r Record) {
+	p.index = len(b.records)
 	b.records = append(b.records, r)
 	b.taken = append(b.taken, p)
 	b.bytes += p.bytes()

@@ -34,6 +34,9 @@ type Conn struct {
 	look   bool // see Config.LookOnly
 	log    *slog.Logger
 
+	answers *answers
+	members atomic.Pointer[Members] // see HeedFull
+
 	partitions int
 	base       chat.Revision
 
@@ -84,6 +87,9 @@ func (c *Conn) open(ctx context.Context) error {
 		return fmt.Errorf("open jetstream: %w", err)
 	}
 	if c.pub, err = newPublisher(c.nc); err != nil {
+		return err
+	}
+	if c.answers, err = newAnswers(c.nc); err != nil {
 		return err
 	}
 	c.nc.SetDisconnectErrHandler(c.disconnected)

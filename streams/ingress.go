@@ -19,6 +19,9 @@ func (c *Conn) Submit(q *chat.Request, done func(error)) {
 		Subject: ingressSubject(q.Conversation.Partition(c.partitions), q.Conversation),
 		Data:    chat.AppendRequest(nil, q),
 	}
+	if q.Reply != "" {
+		m.Header = nats.Header{replyHeader: {q.Reply}}
+	}
 	c.pub.publish(m, func(_ uint64, err error) {
 		switch {
 		case errors.Is(err, ErrFull):
@@ -54,7 +57,9 @@ func (c *Conn) ReadIngress(ctx context.Context, g *Generation, p chat.Partition,
 		}
 		if o.Request, o.Fault = chat.DecodeRequest(m.Data()); o.Fault != nil {
 			o.Request = nil
+			return o, true
 		}
+		o.Request.Reply = m.Headers().Get(replyHeader)
 		return o, true
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -27,9 +28,11 @@ type owner struct {
 	in   *streams.Reader[streams.Offered]
 	data []byte // the block in flight
 
-	committed chan commit   // how the block in flight ended
-	answers   chan answer   // how the look-up under way ended
-	known     chan []uint64 // identities for the filter; closed when it is complete
+	committed chan commit      // how the block in flight ended
+	answers   chan answer      // how the look-up under way ended
+	known     chan []uint64    // identities for the filter; closed when it is complete
+	stale     chan *chat.Event // events that say what is stale; nil: some may have been missed
+	overrun   atomic.Bool      // stale had no room
 	asking    bool
 	unknown   bool // the log must be read before the next block
 
@@ -72,7 +75,7 @@ func (o *owner) loop(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			o.finish()
+			o.finish(ctx)
 			return ctx.Err()
 		case <-ready:
 			if o.offer() {
@@ -87,6 +90,8 @@ func (o *owner) loop(ctx context.Context) error {
 			o.post.Beat() // it has an answer, whatever it is
 		case a := <-o.answers:
 			o.learn(a)
+		case e := <-o.stale:
+			o.rule.Heed(e, time.Now())
 		case list, more := <-o.known:
 			o.rule.Known(list)
 			if !more {
@@ -138,6 +143,7 @@ func (o *owner) step(ctx context.Context) error {
 				o.log.DebugContext(ctx, "the answer to a repeat was not sent", "cause", err)
 			}
 		}
+		o.answer(ctx)
 		o.lookUp(ctx)
 		if st.Block != nil {
 			o.data = st.Data
@@ -147,6 +153,16 @@ func (o *owner) step(ctx context.Context) error {
 		if len(st.Repeats) == 0 {
 			o.post.Report(uint64(o.rule.Floor()))
 			return nil
+		}
+	}
+}
+
+// answer tells those who wait in other processes what became of their requests.
+func (o *owner) answer(ctx context.Context) {
+	due := o.rule.Answers()
+	for i := range due {
+		if err := o.cfg.Conn.Answer(&due[i]); err != nil {
+			o.log.DebugContext(ctx, "an answer was not sent; who waits asks again", "cause", err)
 		}
 	}
 }
@@ -165,6 +181,7 @@ func (o *owner) settle(ctx context.Context, c commit) error {
 		if err != nil {
 			return err
 		}
+		o.answer(ctx)
 		o.cfg.Metrics.committed(e.Block, size)
 		o.full = time.Time{}
 		o.post.Report(uint64(o.rule.Floor()))
@@ -207,12 +224,18 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // finish waits for the block in flight, so that what it holds is not asked for again by the next owner in vain.
-func (o *owner) finish() {
+func (o *owner) finish(ctx context.Context) {
 	if o.data == nil {
 		return
 	}
 	select {
-	case <-o.committed:
+	case c := <-o.committed:
+		if c.err != nil {
+			return
+		}
+		if _, err := o.rule.Committed(c.rev, time.Now()); err == nil {
+			o.answer(ctx)
+		}
 	case <-time.After(100 * time.Millisecond):
 	}
 }
@@ -269,6 +292,9 @@ func (o *owner) learn(a answer) {
 func (o *owner) everySoOften(ctx context.Context) {
 	if err := o.cfg.Conn.Tick(o.partition, o.cfg.Node); err != nil {
 		o.log.DebugContext(ctx, "no tick", "cause", err)
+	}
+	if o.overrun.Swap(false) {
+		o.rule.Heed(nil, time.Now())
 	}
 	o.post.Full(time.Since(o.full) < fullFor)
 	o.rule.Persisted(chat.Revision(o.members.Highest(streams.RolePersist, o.partition)), time.Now())
