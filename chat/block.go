@@ -22,7 +22,7 @@ import (
 //	        of a read: int seq, int from, string named · of a recall: int seq, int place, string sender, string message id ·
 //	        of a recall's refusal: int seq, int place, int code · of a group's change: byte kind, int version, uint users,
 //	        each a string, byte role, int until, byte flags (1 on, 2 info), with that flag: string info · of a setting: byte mute, byte top,
-//	        bool delete
+//	        byte delete (2: silently)
 //
 // The hash covers the core, and the core the digests of the bodies: the log is a chain that an auditor can walk, and that an
 // erased body leaves whole. The encoding itself need not be canonical, for the hash is taken of the bytes as they stand.

@@ -85,11 +85,13 @@ func sampleInfoBlock() *chat.Block {
 			}},
 			{Kind: chat.SettingRecord, Conversation: group, Sender: alice, Setting: &chat.Setting{Mute: chat.On, Top: chat.Off}},
 			{Kind: chat.SettingRecord, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, Setting: &chat.Setting{Delete: true}},
+			{Kind: chat.SettingRecord, Conversation: group, Sender: alice, Setting: &chat.Setting{Top: chat.On, Delete: true, Silent: true}},
 		},
 	}
 }
 
 func TestInfoIsAnObject(t *testing.T) {
+	one := []chat.UserID{"alice"}
 	for name, c := range map[string]struct {
 		change chat.Change
 		ok     bool
@@ -97,7 +99,9 @@ func TestInfoIsAnObject(t *testing.T) {
 		"none":                    {chat.Change{Kind: chat.RoleSet}, true},
 		"of a new group":          {chat.Change{Kind: chat.GroupCreated, Info: ` {"groupName":"x"}`}, true},
 		"of a group":              {chat.Change{Kind: chat.GroupUpdated, Info: `{}`}, true},
-		"of a member":             {chat.Change{Kind: chat.MemberUpdated, Info: `{"alias":"x"}`}, true},
+		"of a member":             {chat.Change{Kind: chat.MemberUpdated, Users: one, Info: `{"alias":"x"}`}, true},
+		"of nobody":               {chat.Change{Kind: chat.MemberUpdated, Info: `{}`}, false},
+		"of a user as a group":    {chat.Change{Kind: chat.GroupUpdated, Users: one, Info: `{}`}, false},
 		"nothing is updated":      {chat.Change{Kind: chat.GroupUpdated}, false},
 		"of what has none":        {chat.Change{Kind: chat.RoleSet, Info: `{}`}, false},
 		"a list":                  {chat.Change{Kind: chat.GroupUpdated, Info: `[]`}, false},
@@ -115,6 +119,20 @@ func sampleRequest() *chat.Request {
 	return &chat.Request{
 		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
 		First: true, Deadline: time.UnixMilli(1_700_000_000_123),
+	}
+}
+
+func sampleSettingRequest() *chat.Request {
+	return &chat.Request{
+		Kind: chat.AskSetting, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, Deadline: time.UnixMilli(1_700_000_000_123),
+		Setting: &chat.Setting{Mute: chat.Off, Top: chat.On, Delete: true},
+	}
+}
+
+func sampleInfoRequest() *chat.Request {
+	return &chat.Request{
+		Kind: chat.AskChange, Conversation: chat.GroupOf(10001, "team"), Sender: chat.Device{App: 10001, User: "alice"},
+		Deadline: time.UnixMilli(1_700_000_000_123), Change: sampleInfoBlock().Records[1].Change,
 	}
 }
 
@@ -157,6 +175,8 @@ func TestGoldenForms(t *testing.T) {
 	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
 	golden("block_other", chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{1, 2, 3}))
 	golden("block_info", chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{1, 2, 3}))
+	golden("request_setting", chat.AppendRequest(nil, sampleSettingRequest()))
+	golden("request_info", chat.AppendRequest(nil, sampleInfoRequest()))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
@@ -185,6 +205,14 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	gotSetting, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleSettingRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotInfoRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleInfoRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
 	gotSignal, err := chat.DecodeSignal(chat.AppendSignal(nil, sampleSignal()))
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +231,8 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 		"block":   cmp.Diff(block, gotBlock),
 		"other":   cmp.Diff(other, gotOther),
 		"info":    cmp.Diff(info, gotInfo),
+		"set":     cmp.Diff(sampleSettingRequest(), gotSetting),
+		"change":  cmp.Diff(sampleInfoRequest(), gotInfoRequest),
 		"request": cmp.Diff(sampleRequest(), gotRequest),
 		"signal":  cmp.Diff(sampleSignal(), gotSignal),
 		"push":    cmp.Diff(samplePush(), gotPush),
@@ -249,7 +279,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
-	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskSetting, Conversation: chat.GroupOf(1, "g"), Setting: &chat.Setting{Mute: chat.On}}))
+	f.Add(chat.AppendRequest(nil, sampleSettingRequest()))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))
 	f.Add(chat.AppendPush(nil, samplePush()))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -17,7 +17,11 @@ type Setting struct {
 	Mute   Switch // his devices make no noise
 	Top    Switch // it stands above the others
 	Delete bool   // what was before is no longer his to see
+	Silent bool   // of a deletion: his other devices find out when they sync
 }
+
+// isEmpty reports whether it sets nothing.
+func (s *Setting) isEmpty() bool { return s.Mute == Unset && s.Top == Unset && !s.Delete }
 
 // Settings is what a user's settings of a conversation have come to.
 type Settings struct {
@@ -43,12 +47,21 @@ func (s *Settings) Fold(at Place, x *Setting) {
 func (w *writer) setting(s *Setting) {
 	w.byte(byte(s.Mute))
 	w.byte(byte(s.Top))
-	w.bool(s.Delete)
+	switch {
+	case !s.Delete:
+		w.byte(0)
+	case s.Silent:
+		w.byte(2)
+	default:
+		w.byte(1)
+	}
 }
 
 func (r *reader) setting() *Setting {
-	s := &Setting{Mute: Switch(r.byte()), Top: Switch(r.byte()), Delete: r.bool()}
-	if s.Mute > On || s.Top > On {
+	s := &Setting{Mute: Switch(r.byte()), Top: Switch(r.byte())}
+	deletes := r.byte()
+	s.Delete, s.Silent = deletes != 0, deletes == 2
+	if s.Mute > On || s.Top > On || deletes > 2 {
 		r.fail()
 	}
 	return s
@@ -58,7 +71,7 @@ func (r *reader) setting() *Setting {
 // one as far as the roster knows.
 func (b *blockBuilder) judgeSetting(p *pending, now time.Time) verdict {
 	s, c := b.s, p.q.Conversation
-	if *p.q.Setting == (Setting{}) {
+	if p.q.Setting.isEmpty() {
 		return passOver(BadParameter, 0)
 	}
 	if s.lacks(p, now) {

@@ -141,6 +141,12 @@ func TestWhoGetsWhatOfAPair(t *testing.T) {
 			slices.Concat(alice[:2], bob), func(b *batch) { b.pair(settingOf("alice", "bob", chat.Setting{Top: chat.On, Delete: true}), 9) },
 			[]string{"e1 conversation_update to [12]", "e1 conversation_delete to [12]"},
 		},
+		"a silent deletion, and a setting with it": {
+			slices.Concat(alice[:2], bob), func(b *batch) {
+				b.pair(settingOf("alice", "bob", chat.Setting{Top: chat.On, Delete: true, Silent: true}), 9)
+			},
+			[]string{"e1 conversation_update to [12]"},
+		},
 		"a recall: the caller's answer, and everybody else": {
 			slices.Concat(alice, bob), func(b *batch) { b.pair(recallOf("bob", 3), 9) },
 			[]string{"e1 recall_ack to [11]", "e1 recall_notify to [12 21]", "e2 recall_notify to [13 22]"},

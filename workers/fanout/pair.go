@@ -82,9 +82,13 @@ func (b *batch) pairRead(r *chat.Record, place chat.Place) {
 	}
 }
 
-// setting tells the user's other devices, of a pair or of a group: it needs to know nothing of the members.
+// setting tells the user's other devices, of a pair or of a group: it needs to know nothing of the members. Of a silent deletion they find out
+// when they sync.
 func (b *batch) setting(r *chat.Record, place chat.Place) {
 	for _, s := range wire.SettingsOf(r, place) {
+		if s.Command == wire.ConversationDelete && r.Setting.Silent {
+			continue
+		}
 		b.deliverButTo(r.Sender, s.Command, wire.AppendSetting(nil, &s), b.devices(r.Sender.App, r.Sender.User))
 	}
 }
