@@ -6,7 +6,7 @@ import (
 )
 
 // Code is an error code as clients see it. The original's codes keep their numbers; ours are the 9xxxx ones from 90002 on and
-// 50006 to 50008.
+// 50006 to 50009.
 type Code int32
 
 // The codes that this server answers with. What each means, whether trying again can help, and whether the connection is
@@ -22,6 +22,7 @@ const (
 	MessageIDReused Code = 50006
 	MessageMissing  Code = 50007
 	NotYours        Code = 50008
+	Vetoed          Code = 50009
 
 	GroupMissing   Code = 40000
 	NotMember      Code = 40006
@@ -102,6 +103,7 @@ var Codes = []CodeInfo{
 	{MessageIDReused, "message_id_reused", "this messageId was used for another message", false, false},
 	{MessageMissing, "message_missing", "there is no such message in the conversation", false, false},
 	{NotYours, "not_yours", "only its sender, or a group's managers and owner, may recall a message", false, false},
+	{Vetoed, "vetoed", "the app does not allow this message", false, false},
 	{SignMissing, "sign_missing", "the login needs a userSign", false, false},
 	{AppMissing, "app_missing", "the app does not exist", false, false},
 	{SignWrong, "sign_wrong", "the userSign is wrong", false, false},

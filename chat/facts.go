@@ -13,6 +13,7 @@ type App struct {
 
 	LoginPolicy          LoginPolicy // 0: the deployment's
 	HistoryBeforeJoining bool        // a group's new members see what was said before
+	BeforeSend           BeforeSend  // whether it is asked before a message is placed
 }
 
 // User is an existing user's row, as far as messages need it.
@@ -44,8 +45,9 @@ type RelationKey struct {
 type Stored struct {
 	Seq      Seq
 	Place    Place
-	Digest   Digest
+	Digest   Digest // of what its sender asked for: what a repeat is held against
 	Recalled bool
+	Replaced bool // an app has put something else into its place
 }
 
 // ReadKey names a user's read position in a conversation.

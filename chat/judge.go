@@ -9,7 +9,8 @@ import (
 type verdictKind uint8
 
 const (
-	hold verdictKind = iota
+	hold  verdictKind = iota
+	await             // the app is asked
 	pass
 	repeat
 	place
@@ -24,6 +25,8 @@ type verdict struct {
 	stored    Stored    // of a repeat
 	read, seq Seq       // of a read: the position before, and the new one, or the one that stands
 	target    *Targeted // of a recall
+
+	replaced *HookVerdict // of a message: what it says instead; nil: what was asked
 }
 
 func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
@@ -101,7 +104,7 @@ func (s *Sequencer) judgeMessage(p *pending, now time.Time) verdict {
 	if code := s.maySay(p, now); code != OK {
 		return refusal(code)
 	}
-	return verdict{kind: place}
+	return s.judgeHook(p)
 }
 
 func (s *Sequencer) maySay(p *pending, now time.Time) Code {
