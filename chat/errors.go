@@ -14,7 +14,42 @@ type Code int32
 const (
 	OK Code = 200
 
-	UserMissing     Code = 20001
+	TooManyUsers     Code = 20000
+	UserMissing      Code = 20001
+	UserNotUpdated   Code = 20003
+	TooManyFriends   Code = 30000
+	FriendNotAdded   Code = 30001
+	AlreadyFriends   Code = 30002
+	NotFriends       Code = 30003
+	FriendDeleted    Code = 30004
+	DeletedByFriend  Code = 30005
+	FriendBlocked    Code = 30006
+	BlockedByFriend  Code = 30007
+	RelationMissing  Code = 30008
+	NotBlocked       Code = 30010
+	NotYourRequest   Code = 30011
+	RequestMissing   Code = 30012
+	FriendGroupThere Code = 30015
+	NoFriendGroup    Code = 30016
+
+	GroupMissing       Code = 40000
+	GroupExists        Code = 40001
+	AlreadyMember      Code = 40003
+	MemberNotAdded     Code = 40004
+	MemberLimit        Code = 40005
+	NotMember          Code = 40006
+	ManagersOnly       Code = 40007
+	AdminOnly          Code = 40008
+	OwnerOnly          Code = 40009
+	OwnerNotRemove     Code = 40010
+	GroupIsMuted       Code = 40012
+	SelfOnly           Code = 40014
+	PrivateNotDestroy  Code = 40015
+	PublicWithoutOwner Code = 40016
+	MemberIsMuted      Code = 40017
+	GroupIsGone        Code = 40018
+
+	NothingToUpdate Code = 50000
 	SenderMuted     Code = 50002
 	SenderForbidden Code = 50003
 	RecallTooLate   Code = 50004
@@ -24,33 +59,23 @@ const (
 	NotYours        Code = 50008
 	Vetoed          Code = 50009
 
-	GroupMissing   Code = 40000
-	NotMember      Code = 40006
-	GroupIsMuted   Code = 40012
-	MemberIsMuted  Code = 40017
-	GroupIsGone    Code = 40018
-	MemberLimit    Code = 40005
-	AlreadyMember  Code = 40003
-	GroupExists    Code = 40001
-	ManagersOnly   Code = 40007
-	OwnerOnly      Code = 40009
-	OwnerNotRemove Code = 40010
+	SignMissing     Code = 60000
+	AppMissing      Code = 60001
+	OperatorMissing Code = 60002
+	SignWrong       Code = 60003
+	SignExpired     Code = 60004
+	SignOtherUser   Code = 60005
 
-	FriendDeleted    Code = 30004
-	DeletedByFriend  Code = 30005
-	FriendBlocked    Code = 30006
-	BlockedByFriend  Code = 30007
-	RelationMissing  Code = 30008
-	SignMissing      Code = 60000
-	AppMissing       Code = 60001
-	SignWrong        Code = 60003
-	SignExpired      Code = 60004
-	SignOtherUser    Code = 60005
+	NoEdge Code = 71000
+
 	Internal         Code = 90000
 	BadParameter     Code = 90001
 	Busy             Code = 90002
 	TooManyFrames    Code = 90003
 	Unavailable      Code = 90004
+	TooManyRequests  Code = 90005
+	TooLarge         Code = 90006
+	NoEndpoint       Code = 90007
 	NotLoggedIn      Code = 90010
 	UnknownCommand   Code = 90011
 	BadEncoding      Code = 90012
@@ -79,23 +104,40 @@ type CodeInfo struct {
 // Codes is the table of every code that this server answers with, in the order of their numbers.
 var Codes = []CodeInfo{
 	{OK, "ok", "success", false, false},
+	{TooManyUsers, "too_many_users", "too many users at once", false, false},
 	{UserMissing, "user_missing", "the user does not exist", false, false},
+	{UserNotUpdated, "user_not_updated", "the user was not updated: there is nothing to change", false, false},
+	{TooManyFriends, "too_many_friends", "too many friends at once", false, false},
+	{FriendNotAdded, "friend_not_added", "the other side takes no requests for friendship", false, false},
+	{AlreadyFriends, "already_friends", "you are friends already", false, false},
+	{NotFriends, "not_friends", "not your friend", false, false},
 	{FriendDeleted, "friend_deleted", "you have deleted this friend", false, false},
 	{DeletedByFriend, "deleted_by_friend", "the other side has deleted you", false, false},
 	{FriendBlocked, "friend_blocked", "you have blocked this friend", false, false},
 	{BlockedByFriend, "blocked_by_friend", "the other side has blocked you", false, false},
 	{RelationMissing, "relation_missing", "you are not friends", false, false},
+	{NotBlocked, "not_blocked", "the user is not on your blacklist", false, false},
+	{NotYourRequest, "not_your_request", "only whom a request is addressed to may decide it", false, false},
+	{RequestMissing, "request_missing", "there is no such open request", false, false},
+	{FriendGroupThere, "friend_group_exists", "a friend group of this name exists already", false, false},
+	{NoFriendGroup, "friend_group_missing", "there is no such friend group", false, false},
 	{GroupMissing, "group_missing", "the group does not exist", false, false},
 	{GroupExists, "group_exists", "the group exists already", false, false},
 	{AlreadyMember, "already_member", "the user is a member already", false, false},
+	{MemberNotAdded, "member_not_added", "the group takes no members by themselves", false, false},
 	{MemberLimit, "member_limit", "the group has as many members as it may have", false, false},
 	{NotMember, "not_member", "not a member of the conversation", false, false},
 	{ManagersOnly, "managers_only", "only managers and the owner may do this", false, false},
+	{AdminOnly, "admin_only", "only an administrator of the app may do this", false, false},
 	{OwnerOnly, "owner_only", "only the owner may do this", false, false},
 	{OwnerNotRemove, "owner_not_removed", "the owner cannot be removed", false, false},
 	{GroupIsMuted, "group_muted", "the group is muted", false, false},
+	{SelfOnly, "self_only", "only oneself may do this", false, false},
+	{PrivateNotDestroy, "private_not_destroyed", "a private group is destroyed by an administrator of the app alone", false, false},
+	{PublicWithoutOwner, "public_without_owner", "a public group needs an owner", false, false},
 	{MemberIsMuted, "member_muted", "the member is muted", false, false},
 	{GroupIsGone, "group_destroyed", "the group was destroyed", false, false},
+	{NothingToUpdate, "nothing_to_update", "there is nothing to update", false, false},
 	{SenderMuted, "sender_muted", "the sender is muted", false, false},
 	{SenderForbidden, "sender_forbidden", "the sender is forbidden", false, false},
 	{RecallTooLate, "recall_too_late", "the message is too old to be recalled", false, false},
@@ -104,16 +146,21 @@ var Codes = []CodeInfo{
 	{MessageMissing, "message_missing", "there is no such message in the conversation", false, false},
 	{NotYours, "not_yours", "only its sender, or a group's managers and owner, may recall a message", false, false},
 	{Vetoed, "vetoed", "the app does not allow this message", false, false},
-	{SignMissing, "sign_missing", "the login needs a userSign", false, false},
+	{SignMissing, "sign_missing", "a userSign is needed", false, false},
 	{AppMissing, "app_missing", "the app does not exist", false, false},
+	{OperatorMissing, "operator_missing", "who asks is missing: operater, or identifier", false, false},
 	{SignWrong, "sign_wrong", "the userSign is wrong", false, false},
 	{SignExpired, "sign_expired", "the userSign has expired", false, false},
 	{SignOtherUser, "sign_other_user", "the userSign belongs to another user", false, false},
+	{NoEdge, "no_edge", "no edge is there to log in to; try again", true, false},
 	{Internal, "internal", "internal error", true, false},
 	{BadParameter, "bad_parameter", "a field is missing or out of its limits", false, false},
 	{Busy, "busy", "the server is busy; send again", true, false},
 	{TooManyFrames, "too_many_frames", "too many frames; slow down and send again", true, false},
 	{Unavailable, "unavailable", "what this needs is not available now; send again", true, false},
+	{TooManyRequests, "too_many_requests", "too many requests; slow down and send again", true, false},
+	{TooLarge, "too_large", "the body is too large", false, false},
+	{NoEndpoint, "no_endpoint", "there is no such endpoint", false, false},
 	{NotLoggedIn, "not_logged_in", "log in first", false, false},
 	{UnknownCommand, "unknown_command", "unknown command", false, false},
 	{BadEncoding, "bad_encoding", "messageType must be 0 (JSON)", false, false},

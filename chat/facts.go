@@ -13,8 +13,30 @@ type App struct {
 
 	LoginPolicy          LoginPolicy // 0: the deployment's
 	HistoryBeforeJoining bool        // a group's new members see what was said before
-	BeforeSend           BeforeSend  // whether it is asked before a message is placed
+
+	RouteModel RouteModel // which edge a login is sent to
+	DeleteMode DeleteMode // who hears that a conversation was deleted
+	Hooks      Hooks
 }
+
+// RouteModel says which edge the API sends a login to. The numbers are the original's imRouteModel.
+type RouteModel int
+
+// The route models.
+const (
+	RouteRandom     RouteModel = 1
+	RouteRoundRobin RouteModel = 2
+	RouteHash       RouteModel = 3 // consistent hashing of the user
+)
+
+// DeleteMode says who hears that a conversation was deleted. The numbers are the original's deleteConversationSyncMode.
+type DeleteMode int
+
+// The modes.
+const (
+	DeleteEverywhere DeleteMode = 1 // all of the user's devices
+	DeleteSilently   DeleteMode = 2 // they find out when they sync
+)
 
 // User is an existing user's row, as far as messages need it.
 type User struct {

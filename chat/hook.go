@@ -10,6 +10,17 @@ import (
 // Zero: it is not asked.
 type BeforeSend int
 
+// BeforeSend returns what the app has chosen.
+func (h *Hooks) BeforeSend() BeforeSend {
+	switch {
+	case !h.On(HookMessageSend):
+		return 0
+	case h.FailClosed:
+		return FailClosed
+	}
+	return FailOpen
+}
+
 // What an app may choose.
 const (
 	FailOpen   BeforeSend = 1 // the message is placed as it is
@@ -126,7 +137,8 @@ func (s *Sequencer) unhook(p *pending) {
 
 // judgeHook says what becomes of a message that may be placed, but for what its app says.
 func (s *Sequencer) judgeHook(p *pending) verdict {
-	mode := s.know.apps[p.q.Conversation.App].value.BeforeSend
+	app := s.know.apps[p.q.Conversation.App].value
+	mode := app.Hooks.BeforeSend()
 	if mode == 0 {
 		return verdict{kind: place}
 	}

@@ -101,21 +101,27 @@ func (s *Sequencer) judgeMessage(p *pending, now time.Time) verdict {
 		}
 		return verdict{kind: hold}
 	}
-	if code := s.maySay(p, now); code != OK {
+	switch code, looked := s.maySay(p, now); {
+	case code == OK:
+		return s.judgeHook(p)
+	case looked && s.know.renew(p):
+		s.lacks(p, now)
+		return verdict{kind: hold}
+	default:
 		return refusal(code)
 	}
-	return s.judgeHook(p)
 }
 
-func (s *Sequencer) maySay(p *pending, now time.Time) Code {
+// maySay returns OK, or the code that a message is refused with, and whether it was found in what was looked up: the log alone tells of groups.
+func (s *Sequencer) maySay(p *pending, now time.Time) (code Code, looked bool) {
 	c, from := p.q.Conversation, p.q.Sender.User
 	if c.Kind == Pair {
-		return s.know.judgePair(c.App, from, p.peer)
+		return s.know.judgePair(c.App, from, p.peer), true
 	}
 	if code := s.know.judgeSender(c.App, from); code != OK {
-		return code
+		return code, true
 	}
-	return judgeMember(&s.groups[c].roster, from, now)
+	return judgeMember(&s.groups[c].roster, from, now), false
 }
 
 func (s *Sequencer) storedBefore(p *pending) (Stored, bool) {

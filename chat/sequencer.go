@@ -122,9 +122,10 @@ type targetAnswer struct {
 type pending struct {
 	q    *Request
 	pos  Position
-	id   ID     // of a message
-	peer UserID // in a pair
-	done bool   // nothing of it is awaited; its position may be passed
+	at   time.Time // when it was offered
+	id   ID        // of a message
+	peer UserID    // in a pair
+	done bool      // nothing of it is awaited; its position may be passed
 
 	index int // of its record in the block in flight; a read has none of its own
 
@@ -281,7 +282,7 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	if q == nil || s.covered(pos) {
 		return
 	}
-	p, ok := newPending(q, pos)
+	p, ok := newPending(q, pos, now)
 	if !ok {
 		return // an edge sends no such thing
 	}
@@ -292,8 +293,8 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	}
 }
 
-func newPending(q *Request, pos Position) (*pending, bool) {
-	p := &pending{q: q, pos: pos}
+func newPending(q *Request, pos Position, now time.Time) (*pending, bool) {
+	p := &pending{q: q, pos: pos, at: now}
 	ok := q.Conversation.Kind == Group && q.Conversation.B == ""
 	if q.Conversation.Kind == Pair {
 		p.peer, ok = q.Conversation.Peer(q.Sender.User)
@@ -322,7 +323,7 @@ func (s *Sequencer) Needs() (Needs, bool) {
 func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	s.know.failing, s.ask.off = false, false
 	s.ask.answered(asked)
-	s.know.learn(asked, found, now)
+	s.know.learn(asked, found, at)
 	if now.Sub(at) < minIDWindow {
 		s.learnFold(asked, found, now)
 	}
@@ -333,6 +334,15 @@ func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	for _, t := range asked.Targets {
 		message, exists := found.Targets[t]
 		s.targets[t] = targetAnswer{message: message, exists: exists, asked: at}
+	}
+}
+
+// Heed takes in an event that says which rows of Postgres are stale; nil: all may be. They are asked for again when they are needed next.
+func (s *Sequencer) Heed(e *Event, now time.Time) {
+	if e == nil {
+		s.know.heedAll()
+	} else {
+		s.know.heed(e, now)
 	}
 }
 

@@ -23,7 +23,7 @@ func (x *script) app(t *testing.T, d *datadriven.TestData) string {
 		var before string
 		d.ScanArgs(t, "before", &before)
 		mode := map[string]chat.BeforeSend{"open": chat.FailOpen, "closed": chat.FailClosed}[before]
-		x.facts.Apps[1] = chat.App{ID: 1, BeforeSend: mode}
+		x.facts.Apps[1] = appThat(mode)
 	case "hooks":
 		limit := 1000
 		d.MaybeScanArgs(t, "limit", &limit)
@@ -46,6 +46,15 @@ func (x *script) app(t *testing.T, d *datadriven.TestData) string {
 		}
 	}
 	return ""
+}
+
+// appThat is app 1, asked before a message or not.
+func appThat(mode chat.BeforeSend) chat.App {
+	a := chat.App{ID: 1}
+	if mode != 0 {
+		a.Hooks = chat.Hooks{URL: "there", Commands: []string{chat.HookMessageSend}, FailClosed: mode == chat.FailClosed}
+	}
+	return a
 }
 
 // TestTooManyWaitForTheApp: one conversation's flood is refused in its turn, and disturbs no other.

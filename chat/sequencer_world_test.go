@@ -166,7 +166,7 @@ func asked(r *chat.Record) chat.ID {
 // lookUp is what Postgres answers, and the log for messages that it lacks.
 func (w *world) lookUp(n chat.Needs) chat.Facts {
 	f := chat.Facts{
-		Apps:    map[chat.AppID]chat.App{1: {ID: 1, BeforeSend: w.before}},
+		Apps:    map[chat.AppID]chat.App{1: appThat(w.before)},
 		Users:   make(map[chat.UserKey]chat.User),
 		Heads:   make(map[chat.Conversation]chat.Seq),
 		IDs:     make(map[chat.ID]chat.Stored),

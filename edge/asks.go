@@ -204,10 +204,16 @@ func (s *session) watch(f *wire.Up) (step, error) {
 			return step{}, err
 		}
 	}
-	if longest := maxWatchTTL.Milliseconds(); w.TTL == 0 || w.TTL > longest {
+	boundWatch(&w)
+	return step{watch: &w}, nil
+}
+
+// boundWatch keeps a watch within its limits.
+func boundWatch(w *wire.WatchOf) {
+	w.Users = w.Users[:min(len(w.Users), maxWatched)]
+	if longest := maxWatchTTL.Milliseconds(); w.TTL <= 0 || w.TTL > longest {
 		w.TTL = longest
 	}
-	return step{watch: &w}, nil
 }
 
 // where returns the conversation that a payload tells, be it a pair or a group.

@@ -73,10 +73,6 @@ type Config struct {
 	QueueFrames int // how many frames may wait for a client; default 1,024
 	QueueBytes  int // how many bytes may wait for a client; default 1 MiB
 
-	DirectoryTTL     time.Duration // how long an answer of the directory holds; default 30 s
-	DirectoryTimeout time.Duration // how long the directory may take; default 2 s
-	DirectorySize    int           // how many apps and how many users are remembered; default 100,000
-
 	History History // default: none, and who asks for it is told that it is unavailable
 
 	Log     *slog.Logger          // default: discarded
@@ -103,9 +99,6 @@ func (c Config) withDefaults() Config {
 	or(&c.Burst, 2000)
 	or(&c.QueueFrames, 1024)
 	or(&c.QueueBytes, 1<<20)
-	or(&c.DirectoryTTL, 30*time.Second)
-	or(&c.DirectoryTimeout, 2*time.Second)
-	or(&c.DirectorySize, 100_000)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

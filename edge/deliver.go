@@ -25,10 +25,37 @@ func (e *Edge) Deliver(p *chat.Push) {
 			e.metrics.drop(dropServed, len(d.Sessions))
 			continue
 		}
+		if e.carryOut(d) {
+			continue
+		}
 		missing := e.sessions.send(d.Sessions, frame{command: wire.Command(d.Command), payload: d.Payload, revision: d.Revision})
 		e.metrics.drop(dropAbsent, missing)
 	}
 	e.served.raise(p.Partition, p.To)
+}
+
+// carryOut does what the app's own server has asked for, and reports whether the delivery is that and no frame: sessions are to end, or to
+// watch users as if their clients had asked.
+func (e *Edge) carryOut(d *chat.Delivery) bool {
+	switch wire.Command(d.Command) {
+	case wire.Kick:
+		for _, c := range e.sessions.some(d.Sessions) {
+			c.kick()
+		}
+	case wire.Watch:
+		w, err := wire.ParseWatchOf(d.Payload)
+		if err != nil {
+			e.cfg.Log.Error("a watch cannot be read", "err", err)
+			return true
+		}
+		boundWatch(&w)
+		for _, c := range e.sessions.some(d.Sessions) {
+			c.watch(&w)
+		}
+	default:
+		return false
+	}
+	return true
 }
 
 // Vector returns up to which revision of each partition this edge has delivered.

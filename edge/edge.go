@@ -19,8 +19,7 @@ type Edge struct {
 	// Set once, read by anyone.
 	cfg       Config
 	streams   Streams
-	apps      *cache[chat.AppID, chat.App]
-	users     *cache[chat.UserKey, chat.User]
+	directory Directory
 	metrics   *metrics
 	asking    asking
 	listeners struct{ tcp, ws net.Listener } // nil: not served
@@ -35,11 +34,9 @@ type Edge struct {
 
 // New returns an edge that serves nobody yet.
 func New(cfg Config, s Streams, d Directory) *Edge {
-	e := &Edge{cfg: cfg.withDefaults(), streams: s, sessions: newTable(), asking: newAsking(cfg.History)}
+	e := &Edge{cfg: cfg.withDefaults(), streams: s, directory: d, sessions: newTable(), asking: newAsking(cfg.History)}
 	e.cfg.cursor = s.Cursor
 	e.presence = newPresence(&e.cfg, s)
-	e.apps = newCache(&e.cfg, d.App)
-	e.users = newCache(&e.cfg, d.User)
 	e.metrics = newMetrics(e.cfg.Metrics, e.sessions)
 	e.SetVector(nil)
 	return e

@@ -96,7 +96,7 @@ func (e *Edge) epoch(l *login) chat.Epoch {
 
 // authenticate returns the policy for the login if its app and user exist and it has proved to be that user, as far as it must.
 func (e *Edge) authenticate(ctx context.Context, l *login) (chat.LoginPolicy, error) {
-	app, err := e.apps.get(ctx, l.device.App)
+	app, err := e.directory.App(ctx, l.device.App)
 	if err != nil {
 		return 0, fmt.Errorf("look up app %v: %w", l.device.App, err)
 	}
@@ -105,7 +105,7 @@ func (e *Edge) authenticate(ctx context.Context, l *login) (chat.LoginPolicy, er
 			return 0, err
 		}
 	}
-	if _, err := e.users.get(ctx, userOf(l.device)); err != nil {
+	if _, err := e.directory.User(ctx, userOf(l.device)); err != nil {
 		return 0, fmt.Errorf("look up user %v: %w", l.device.User, err)
 	}
 	or(&app.LoginPolicy, e.cfg.LoginPolicy)

@@ -67,7 +67,7 @@ func (p *presence) watch(c *conn, w *wire.WatchOf, now int64) {
 	answer := wire.Watching{Code: chat.OK, TTL: w.TTL}
 	mine := watch{until: now + w.TTL}
 	for _, id := range w.Users {
-		user := chat.UserKey{App: c.session.device.App, User: id}
+		user := chat.UserKey{App: c.route.Device.App, User: id}
 		x := p.users[user]
 		if x == nil {
 			x = &watched{by: make(map[*conn]*wire.UserStatus)}

@@ -163,6 +163,19 @@ func (t *table) send(to []chat.SessionID, f frame) (missing int) {
 	return missing
 }
 
+// some returns those of the sessions that are here.
+func (t *table) some(ids []chat.SessionID) []*conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var some []*conn
+	for _, id := range ids {
+		if c := t.sessions[id]; c != nil {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
 // all returns every connection.
 func (t *table) all() []*conn {
 	t.mu.RLock()

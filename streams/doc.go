@@ -4,6 +4,7 @@
 //	in.<partition>.<conversation>   stream INGRESS, memory   edges put requests in, the partition's sequencer reads them
 //	$KV.LOG.<partition>             bucket LOG, file         a revision is a block; sequencers append, fan-out and persist read
 //	push.<edge>                     stream PUSH, memory      the fan-out hands frames to an edge
+//	event.<app>.<aggregate>         stream EVENTS, file      what Postgres has decided, for devices, webhooks and caches
 //	$KV.ROUTE.<app>.<user>.<edge>.<session>  bucket ROUTE, memory    which edge holds a session
 //	$KV.MEMBERS.<role>.<node>       bucket MEMBERS, memory   who is there, until 3 s after the last word of it
 //	signal.<partition>              no stream                what passes: receipts, answers to repeats

@@ -44,6 +44,7 @@ func (l *Layout) defaults() {
 const (
 	streamIngress = "INGRESS"
 	streamPush    = "PUSH"
+	streamEvents  = "EVENTS"
 	bucketLog     = "LOG"
 	bucketRoute   = "ROUTE"
 	bucketMembers = "MEMBERS"
@@ -55,8 +56,11 @@ const (
 	metaPartitions = "whaleshark-partitions"
 	metaBase       = "whaleshark-base"
 
-	pushMaxAge      = 10 * time.Second // an edge that has not read for so long is not there any more
-	ingressMaxAge   = 5 * time.Minute  // far beyond any request's deadline: a partition that nobody can own does not fill it for all
+	pushMaxAge      = 10 * time.Second   // an edge that has not read for so long is not there any more
+	ingressMaxAge   = 5 * time.Minute    // far beyond any request's deadline: a partition that nobody can own does not fill it for all
+	eventsMaxAge    = 7 * 24 * time.Hour // a webhook worker that is away for longer misses events
+	eventsMaxBytes  = 1 << 30
+	eventsDedupe    = 2 * time.Minute
 	memberMarkerTTL = 10 * time.Second // how long the mark of an expired member stays for watchers to see
 )
 
@@ -94,6 +98,11 @@ func (l Layout) streamConfigs() []jetstream.StreamConfig {
 			Name: streamPush, Subjects: []string{"push.>"}, Description: "frames on their way to the edges",
 			Storage: memory, Discard: jetstream.DiscardNew, MaxBytes: l.PushBytes, Replicas: l.Replicas,
 			MaxAge: pushMaxAge, AllowMsgTTL: true,
+		},
+		{
+			Name: streamEvents, Subjects: []string{eventPrefix + ">"}, Description: "what Postgres has decided, for devices, webhooks and caches",
+			Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld, MaxAge: eventsMaxAge, MaxBytes: eventsMaxBytes,
+			Duplicates: eventsDedupe, Replicas: l.Replicas,
 		},
 		{
 			Name: streamRoute, Subjects: []string{routePrefix + ">"}, Description: "which edge holds a session",

@@ -27,6 +27,8 @@ const (
 	RoleSequence Role = "sequence"
 	RoleFanout   Role = "fanout"
 	RolePersist  Role = "persist"
+	RoleWebhook  Role = "webhook"
+	RoleAPI      Role = "api"
 )
 
 // Member is what a node tells of itself. A process with several roles is several members.

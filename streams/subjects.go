@@ -36,6 +36,23 @@ func pushSubject(edge chat.NodeID) string { return "push." + string(edge) }
 // pushTickHeader marks an edge's own sign that its pushes arrive.
 const pushTickHeader = "Whaleshark-Tick"
 
+const eventPrefix = "event."
+
+func eventSubject(e *chat.Event) string {
+	return eventPrefix + e.App.String() + "." + chat.Token(e.Aggregate)
+}
+
+// hookSubject is where an app's before-hooks are asked; app 0: all apps'.
+func hookSubject(app chat.AppID) string {
+	if app == 0 {
+		return "hook.call.*"
+	}
+	return "hook.call." + app.String()
+}
+
+// subjectNudge wakes whoever relays outboxes.
+const subjectNudge = "outbox.nudge"
+
 // replyHeader names where an answer to a request of the ingress goes.
 const replyHeader = "Whaleshark-Reply"
 

@@ -143,7 +143,7 @@ func (d *dev) serve(told context.Context) error {
 
 	cfg := d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth))
 	cfg.History = d.process.history(d.cfg.PullLimit)
-	err := d.process.serveClients(ctx, cfg, d.announce)
+	err := d.serveClients(ctx, cfg)
 	if err == nil && told.Err() == nil {
 		err = context.Cause(ctx)
 	}
@@ -152,6 +152,14 @@ func (d *dev) serve(told context.Context) error {
 	workers.Wait()
 	watchers.Wait()
 	return err
+}
+
+func (d *dev) serveClients(ctx context.Context, cfg edge.Config) error {
+	directory, err := d.process.directory(ctx, d.cfg.limitFlags)
+	if err != nil {
+		return err
+	}
+	return d.process.serveClients(ctx, cfg, directory, d.announce)
 }
 
 // watch returns when NATS or Postgres has ended, or ctx.

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/directory"
 	"github.com/whaleshark-im/whaleshark/edge"
 	"github.com/whaleshark-im/whaleshark/history"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -56,27 +57,31 @@ func (f limitFlags) config(c clientFlags, auth edge.Auth) edge.Config {
 	}
 	policy, _ := chat.ParseLoginPolicy(f.LoginPolicy) // one of the flag's
 	return edge.Config{
-		LoginPolicy:      policy,
-		KickGrace:        f.KickGrace,
-		PresenceDelay:    f.PresenceDelay,
-		TCP:              c.TCP,
-		WS:               c.WS,
-		Auth:             auth,
-		Limits:           wire.Limits{IMEI: f.MaxIMEI, Body: f.MaxBody},
-		MaxUserID:        f.MaxUserID,
-		MaxMessageID:     f.MaxMessageID,
-		LoginTimeout:     f.LoginTimeout,
-		Heartbeat:        f.Heartbeat,
-		RequestTimeout:   f.RequestTimeout,
-		WriteTimeout:     f.WriteTimeout,
-		DrainWindow:      f.DrainWindow,
-		Rate:             f.Rate,
-		Burst:            f.Burst,
-		QueueFrames:      f.QueueFrames,
-		QueueBytes:       f.QueueBytes,
-		DirectoryTTL:     f.DirectoryTTL,
-		DirectoryTimeout: f.DirectoryTimeout,
+		LoginPolicy:    policy,
+		KickGrace:      f.KickGrace,
+		PresenceDelay:  f.PresenceDelay,
+		TCP:            c.TCP,
+		WS:             c.WS,
+		Auth:           auth,
+		Limits:         wire.Limits{IMEI: f.MaxIMEI, Body: f.MaxBody},
+		MaxUserID:      f.MaxUserID,
+		MaxMessageID:   f.MaxMessageID,
+		LoginTimeout:   f.LoginTimeout,
+		Heartbeat:      f.Heartbeat,
+		RequestTimeout: f.RequestTimeout,
+		WriteTimeout:   f.WriteTimeout,
+		DrainWindow:    f.DrainWindow,
+		Rate:           f.Rate,
+		Burst:          f.Burst,
+		QueueFrames:    f.QueueFrames,
+		QueueBytes:     f.QueueBytes,
 	}
+}
+
+// directory remembers apps and users.
+func (p *process) directory(ctx context.Context, f limitFlags) (*directory.Directory, error) {
+	d := directory.New(directory.Config{TTL: f.DirectoryTTL, Timeout: f.DirectoryTimeout}, p.store)
+	return d, d.Follow(ctx, p.streams)
 }
 
 func authOf(s string) edge.Auth {
@@ -122,7 +127,11 @@ func (c edgeCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	cfg := c.config(c.clientFlags, authOf(c.Auth))
 	cfg.History = p.history(c.PullLimit)
-	return p.serveClients(ctx, cfg, func(a edge.Addrs) {
+	d, err := p.directory(ctx, c.limitFlags)
+	if err != nil {
+		return err
+	}
+	return p.serveClients(ctx, cfg, d, func(a edge.Addrs) {
 		log.InfoContext(ctx, "edge started", "tcp", a.TCP, "ws", a.WS, "admin", p.admin.Addr(), "auth", c.Auth)
 	})
 }
@@ -134,7 +143,7 @@ func (p *process) history(pullLimit int) edge.History {
 
 // serveClients runs an edge until ctx ends. If the others have declared it dead, as they do when the process or the machine was stopped for
 // a while, it begins anew: its sessions were given up, and their clients come back. Started is called once clients can log in.
-func (p *process) serveClients(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) error {
+func (p *process) serveClients(ctx context.Context, cfg edge.Config, d edge.Directory, started func(edge.Addrs)) error {
 	metrics := &latest{}
 	p.metrics.MustRegister(metrics)
 	for {
@@ -142,7 +151,7 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, started fun
 		metrics.registry.Store(reg)
 		cfg.Node, cfg.Metrics = streams.NewNode(), reg
 		cfg.Log = p.log.With("role", streams.RoleEdge, "node", cfg.Node)
-		addrs, err := p.serveClientsOnce(ctx, cfg, started)
+		addrs, err := p.serveClientsOnce(ctx, cfg, d, started)
 		if !errors.Is(err, streams.ErrDeclaredDead) || ctx.Err() != nil {
 			return err
 		}
@@ -151,10 +160,12 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, started fun
 	}
 }
 
-func (p *process) serveClientsOnce(ctx context.Context, cfg edge.Config, started func(edge.Addrs)) (edge.Addrs, error) {
+func (p *process) serveClientsOnce(
+	ctx context.Context, cfg edge.Config, d edge.Directory, started func(edge.Addrs),
+) (edge.Addrs, error) {
 	addrs := map[string]string{"admin": p.admin.Addr()}
 	station := p.streams.NewStation(cfg.Node, addrs)
-	e := edge.New(cfg, station, p.store)
+	e := edge.New(cfg, station, d)
 	if err := e.Listen(ctx); err != nil {
 		return edge.Addrs{}, takenBy(err, listenFlag(err, cfg))
 	}

@@ -3,7 +3,8 @@ SELECT f.app_id, f.from_id, f.to_id, f.deleted, f.blocked
 FROM (
     SELECT unnest(@app_ids::integer[]) AS app_id, unnest(@from_ids::text[]) AS from_id, unnest(@to_ids::text[]) AS to_id
 ) AS k
-JOIN friendship AS f ON f.app_id = k.app_id AND f.from_id = k.from_id AND f.to_id = k.to_id;
+JOIN friendship AS f ON f.app_id = k.app_id AND f.from_id = k.from_id AND f.to_id = k.to_id
+WHERE NOT f.stranger;
 
 -- name: AddFriendships :exec
 INSERT INTO friendship (app_id, from_id, to_id)

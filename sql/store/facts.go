@@ -55,9 +55,13 @@ func queueApps(batch *pgx.Batch, ids []chat.AppID, found map[chat.AppID]chat.App
 		return
 	}
 	var row db.AppsByIDRow
-	queue(batch, db.AppsByID, []any{ids}, []any{&row.AppID, &row.Keys, &row.CheckFriend, &row.CheckBlack, &row.LoginPolicy, &row.HistoryBeforeJoining}, func() error {
+	dst := []any{
+		&row.AppID, &row.Keys, &row.CheckFriend, &row.CheckBlack, &row.LoginPolicy, &row.HistoryBeforeJoining, &row.RouteModel,
+		&row.DeleteMode, &row.HookFailClosed, &row.HookUrl, &row.HookSecrets, &row.Hooks,
+	}
+	queue(batch, db.AppsByID, []any{ids}, dst, func() error {
 		found[chat.AppID(row.AppID)] = chatApp(db.AppsRow(row))
-		row.Keys = nil // the app has them now
+		row.Keys, row.HookSecrets, row.Hooks = nil, nil, nil // the app has them now
 		return nil
 	})
 }

@@ -73,6 +73,7 @@ func own(
 		parked:   newParked(),
 		senders:  newLookUps(),
 		recalled: newLately[chat.Place, struct{}](recallLimit),
+		events:   make(chan telling),
 	}
 	defer cfg.Metrics.parked.DeleteLabelValues(p.String()) // it is the next owner's
 	defer o.wg.Wait()
@@ -91,6 +92,9 @@ func own(
 	}
 	defer func() { o.in.Close() }()
 	o.log.DebugContext(ctx, "reading the log", "after", o.revision)
+	if p == 0 {
+		o.wg.Go(func() { o.consumeEvents(ctx) })
+	}
 	return o.loop(ctx)
 }
 
@@ -130,6 +134,8 @@ func (o *owner) loop(ctx context.Context) error {
 			err = o.learnRosters(ctx, a)
 		case a := <-o.senders.answers:
 			err = o.learnSenders(ctx, a)
+		case t := <-o.events:
+			err = o.tell(ctx, t)
 		case <-tick.C:
 			o.post.Beat()
 			err = o.everySoOften(ctx)

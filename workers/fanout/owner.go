@@ -48,6 +48,8 @@ type owner struct {
 	senders  *lookUps
 	recalled *lately[chat.Place, struct{}]
 
+	events chan telling // of partition 0's owner: events that are to be handed out
+
 	removing sync.Mutex // held while routes of dead edges are removed
 }
 

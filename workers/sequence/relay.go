@@ -32,7 +32,8 @@ type relay struct {
 	patience   time.Duration // of a question to Postgres
 	submit     func(q *chat.Request, done func(error))
 	log        *slog.Logger
-	unreadable func() // counts a row that cannot be read
+	unreadable func()          // counts a row that cannot be read
+	nudges     <-chan struct{} // something new may be there; nil: nobody says so
 
 	back   int64                           // the walk has come so far …
 	began  time.Time                       // … since then …
@@ -59,7 +60,7 @@ type stop struct {
 func (r *relay) run(ctx context.Context) {
 	r.again, r.sent, r.broken = make(map[chat.Conversation]time.Time), make(map[int64]sighting), make(map[chat.Conversation]stop)
 	failing := false
-	for wait := relayEvery; ctx.Err() == nil; pause(ctx, wait) {
+	for wait := relayEvery; ctx.Err() == nil; r.rest(ctx, wait) {
 		err := r.poll(ctx)
 		if ctx.Err() != nil {
 			return
@@ -72,6 +73,15 @@ func (r *relay) run(ctx context.Context) {
 			r.log.WarnContext(ctx, "the outbox cannot be read; changes of groups wait", "cause", err)
 		}
 		wait, failing = min(2*wait, relayBackOff), true
+	}
+}
+
+// rest waits for the next turn.
+func (r *relay) rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-r.nudges:
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 

@@ -27,7 +27,8 @@ type Config struct {
 	Addrs    map[string]string // what the process listens on; see [streams.Member]
 	Conn     *streams.Conn
 	Database Database
-	Outbox   Outbox // the changes of groups on their way into the log; nil: there are none
+	Outbox   Outbox      // the changes of groups on their way into the log; nil: there are none
+	Events   EventOutbox // events on their way into their stream; nil: there are none
 	Log      *slog.Logger
 	Metrics  *Metrics
 
@@ -64,19 +65,63 @@ func own(
 		committed: make(chan commit, 1),
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
+		stale:     make(chan *chat.Event, staleInbox),
 	}
 	defer o.wg.Wait()
 	defer cancel()
+	if err := cfg.Conn.HearEvents(ctx, o.heed, func() { o.heed(nil) }); err != nil {
+		return err
+	}
 	if err := o.takeOver(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
-	if p == 0 && cfg.Outbox != nil {
+	if p == 0 {
+		if err := o.relayOutboxes(ctx); err != nil {
+			return err
+		}
+	}
+	return o.loop(ctx)
+}
+
+// relayOutboxes moves on what Postgres has decided, for as long as this owner has partition 0.
+func (o *owner) relayOutboxes(ctx context.Context) error {
+	if o.cfg.Outbox != nil {
+		nudges, err := o.cfg.Conn.Nudged(ctx)
+		if err != nil {
+			return err
+		}
 		r := relay{
-			outbox: cfg.Outbox, patience: cfg.LookUpPatience, submit: cfg.Conn.Submit, log: o.log, unreadable: cfg.Metrics.unreadableChanges.Inc,
+			outbox: o.cfg.Outbox, patience: o.cfg.LookUpPatience, submit: o.cfg.Conn.Submit, log: o.log, nudges: nudges,
+			unreadable: o.cfg.Metrics.unreadableChanges.Inc,
 		}
 		o.wg.Go(func() { r.run(ctx) })
 	}
-	return o.loop(ctx)
+	if o.cfg.Events != nil {
+		nudges, err := o.cfg.Conn.Nudged(ctx)
+		if err != nil {
+			return err
+		}
+		r := eventRelay{
+			outbox: o.cfg.Events, patience: o.cfg.LookUpPatience, publish: o.cfg.Conn.PublishEvent, log: o.log, nudges: nudges,
+		}
+		o.wg.Go(func() { r.run(ctx) })
+	}
+	return nil
+}
+
+// staleInbox is how many events may wait for the loop. What does not fit is forgotten: then everything is taken for stale.
+const staleInbox = 1024
+
+// heed hands an event on to the loop.
+func (o *owner) heed(e *chat.Event) {
+	if e != nil && !e.Stale.App && len(e.Stale.Users) == 0 && len(e.Stale.Relations) == 0 {
+		return
+	}
+	select {
+	case o.stale <- e:
+	default:
+		o.overrun.Store(true)
+	}
 }
 
 // takeOver folds what the log has after Postgres's mark.

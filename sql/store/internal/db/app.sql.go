@@ -19,7 +19,10 @@ func (q *Queries) AddApp(ctx context.Context, appID int32, keys []string) error 
 }
 
 const AppByID = `-- name: AppByID :one
-SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app WHERE app_id = $1
+SELECT
+    app_id, keys, check_friend, check_black, login_policy, history_before_joining, route_model, delete_mode, hook_fail_closed, hook_url,
+    hook_secrets, hooks
+FROM app WHERE app_id = $1
 `
 
 type AppByIDRow struct {
@@ -29,6 +32,12 @@ type AppByIDRow struct {
 	CheckBlack           bool
 	LoginPolicy          int16
 	HistoryBeforeJoining bool
+	RouteModel           int16
+	DeleteMode           int16
+	HookFailClosed       bool
+	HookUrl              string
+	HookSecrets          []string
+	Hooks                []string
 }
 
 func (q *Queries) AppByID(ctx context.Context, appID int32) (AppByIDRow, error) {
@@ -41,12 +50,64 @@ func (q *Queries) AppByID(ctx context.Context, appID int32) (AppByIDRow, error) 
 		&i.CheckBlack,
 		&i.LoginPolicy,
 		&i.HistoryBeforeJoining,
+		&i.RouteModel,
+		&i.DeleteMode,
+		&i.HookFailClosed,
+		&i.HookUrl,
+		&i.HookSecrets,
+		&i.Hooks,
+	)
+	return i, err
+}
+
+const AppForChange = `-- name: AppForChange :one
+SELECT
+    app_id, keys, check_friend, check_black, login_policy, history_before_joining, route_model, delete_mode, hook_fail_closed, hook_url,
+    hook_secrets, hooks
+FROM app WHERE app_id = $1 FOR UPDATE
+`
+
+type AppForChangeRow struct {
+	AppID                int32
+	Keys                 []string
+	CheckFriend          bool
+	CheckBlack           bool
+	LoginPolicy          int16
+	HistoryBeforeJoining bool
+	RouteModel           int16
+	DeleteMode           int16
+	HookFailClosed       bool
+	HookUrl              string
+	HookSecrets          []string
+	Hooks                []string
+}
+
+// AppForChange locks the app's row: whoever changes some of its options leaves the others as they are.
+func (q *Queries) AppForChange(ctx context.Context, appID int32) (AppForChangeRow, error) {
+	row := q.db.QueryRow(ctx, AppForChange, appID)
+	var i AppForChangeRow
+	err := row.Scan(
+		&i.AppID,
+		&i.Keys,
+		&i.CheckFriend,
+		&i.CheckBlack,
+		&i.LoginPolicy,
+		&i.HistoryBeforeJoining,
+		&i.RouteModel,
+		&i.DeleteMode,
+		&i.HookFailClosed,
+		&i.HookUrl,
+		&i.HookSecrets,
+		&i.Hooks,
 	)
 	return i, err
 }
 
 const Apps = `-- name: Apps :many
-SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app ORDER BY app_id
+SELECT
+    app_id, keys, check_friend, check_black, login_policy, history_before_joining, route_model, delete_mode, hook_fail_closed, hook_url,
+    hook_secrets, hooks
+FROM app ORDER BY app_id
 `
 
 type AppsRow struct {
@@ -56,6 +117,12 @@ type AppsRow struct {
 	CheckBlack           bool
 	LoginPolicy          int16
 	HistoryBeforeJoining bool
+	RouteModel           int16
+	DeleteMode           int16
+	HookFailClosed       bool
+	HookUrl              string
+	HookSecrets          []string
+	Hooks                []string
 }
 
 func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
@@ -74,6 +141,12 @@ func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
 			&i.CheckBlack,
 			&i.LoginPolicy,
 			&i.HistoryBeforeJoining,
+			&i.RouteModel,
+			&i.DeleteMode,
+			&i.HookFailClosed,
+			&i.HookUrl,
+			&i.HookSecrets,
+			&i.Hooks,
 		); err != nil {
 			return nil, err
 		}
@@ -86,7 +159,10 @@ func (q *Queries) Apps(ctx context.Context) ([]AppsRow, error) {
 }
 
 const AppsByID = `-- name: AppsByID :many
-SELECT app_id, keys, check_friend, check_black, login_policy, history_before_joining FROM app WHERE app_id = ANY ($1::integer[])
+SELECT
+    app_id, keys, check_friend, check_black, login_policy, history_before_joining, route_model, delete_mode, hook_fail_closed, hook_url,
+    hook_secrets, hooks
+FROM app WHERE app_id = ANY ($1::integer[])
 `
 
 type AppsByIDRow struct {
@@ -96,6 +172,12 @@ type AppsByIDRow struct {
 	CheckBlack           bool
 	LoginPolicy          int16
 	HistoryBeforeJoining bool
+	RouteModel           int16
+	DeleteMode           int16
+	HookFailClosed       bool
+	HookUrl              string
+	HookSecrets          []string
+	Hooks                []string
 }
 
 func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, error) {
@@ -114,6 +196,12 @@ func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, 
 			&i.CheckBlack,
 			&i.LoginPolicy,
 			&i.HistoryBeforeJoining,
+			&i.RouteModel,
+			&i.DeleteMode,
+			&i.HookFailClosed,
+			&i.HookUrl,
+			&i.HookSecrets,
+			&i.Hooks,
 		); err != nil {
 			return nil, err
 		}
@@ -126,11 +214,19 @@ func (q *Queries) AppsByID(ctx context.Context, appIds []int32) ([]AppsByIDRow, 
 }
 
 const SetApp = `-- name: SetApp :exec
-INSERT INTO app (app_id, keys, check_friend, check_black, login_policy, history_before_joining)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO app (
+    app_id, keys, check_friend, check_black, login_policy, history_before_joining, route_model, delete_mode, hook_fail_closed, hook_url,
+    hook_secrets, hooks
+)
+VALUES (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9,
+    $10, $11, $12
+)
 ON CONFLICT (app_id) DO UPDATE
 SET keys = EXCLUDED.keys, check_friend = EXCLUDED.check_friend, check_black = EXCLUDED.check_black,
-    login_policy = EXCLUDED.login_policy, history_before_joining = EXCLUDED.history_before_joining
+    login_policy = EXCLUDED.login_policy, history_before_joining = EXCLUDED.history_before_joining, route_model = EXCLUDED.route_model,
+    delete_mode = EXCLUDED.delete_mode, hook_fail_closed = EXCLUDED.hook_fail_closed, hook_url = EXCLUDED.hook_url,
+    hook_secrets = EXCLUDED.hook_secrets, hooks = EXCLUDED.hooks
 `
 
 type SetAppParams struct {
@@ -140,6 +236,12 @@ type SetAppParams struct {
 	CheckBlack           bool
 	LoginPolicy          int16
 	HistoryBeforeJoining bool
+	RouteModel           int16
+	DeleteMode           int16
+	HookFailClosed       bool
+	HookUrl              string
+	HookSecrets          []string
+	Hooks                []string
 }
 
 func (q *Queries) SetApp(ctx context.Context, arg SetAppParams) error {
@@ -150,6 +252,12 @@ func (q *Queries) SetApp(ctx context.Context, arg SetAppParams) error {
 		arg.CheckBlack,
 		arg.LoginPolicy,
 		arg.HistoryBeforeJoining,
+		arg.RouteModel,
+		arg.DeleteMode,
+		arg.HookFailClosed,
+		arg.HookUrl,
+		arg.HookSecrets,
+		arg.Hooks,
 	)
 	return err
 }

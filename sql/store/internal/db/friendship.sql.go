@@ -41,6 +41,7 @@ FROM (
     SELECT unnest($1::integer[]) AS app_id, unnest($2::text[]) AS from_id, unnest($3::text[]) AS to_id
 ) AS k
 JOIN friendship AS f ON f.app_id = k.app_id AND f.from_id = k.from_id AND f.to_id = k.to_id
+WHERE NOT f.stranger
 `
 
 type RelationsByKeyRow struct {

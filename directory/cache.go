@@ -1,4 +1,4 @@
-package edge
+package directory
 
 import (
 	"context"
@@ -29,6 +29,7 @@ type entry[V any] struct {
 	exists  bool          // value is an answer
 	until   time.Time     // when to ask again
 	pending chan struct{} // closed when the question that is under way is answered; nil: none is
+	passed  bool          // the answer that is awaited may be from before the row changed
 }
 
 // missTTL is how long it is remembered that something does not exist, for it may be made at any moment, or that the directory cannot tell.
@@ -36,10 +37,8 @@ const missTTL = time.Second
 
 var errDirectory = errors.New("the directory does not answer")
 
-func newCache[K comparable, V any](cfg *Config, ask func(context.Context, K) (V, error)) *cache[K, V] {
-	return &cache[K, V]{
-		ask: ask, ttl: cfg.DirectoryTTL, timeout: cfg.DirectoryTimeout, size: cfg.DirectorySize, entries: make(map[K]*entry[V]),
-	}
+func newCache[K comparable, V any](cfg Config, ask func(context.Context, K) (V, error)) *cache[K, V] {
+	return &cache[K, V]{ask: ask, ttl: cfg.TTL, timeout: cfg.Timeout, size: cfg.Size, entries: make(map[K]*entry[V])}
 }
 
 // get returns what the directory says of a key, or said while it cannot tell.
@@ -114,6 +113,35 @@ func (c *cache[K, V]) fetch(ctx context.Context, key K) {
 	default:
 		e.err, e.until = fmt.Errorf("%w: %w", errDirectory, err), now.Add(missTTL)
 	}
+	if e.passed {
+		e.passed = false
+		if err == nil || missing {
+			e.until = time.Time{} // those who wait ask again
+		}
+	}
 	close(e.pending)
 	e.pending = nil
+}
+
+// forget lets the next one who asks for a key hear of it anew; while the directory cannot tell, what it said last is still served. The answer to
+// a question that is under way counts for nobody: it may be from before.
+func (c *cache[K, V]) forget(key K) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.entries[key]; e != nil {
+		e.forget()
+	}
+}
+
+func (c *cache[K, V]) forgetAll() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, e := range c.entries {
+		e.forget()
+	}
+}
+
+func (e *entry[V]) forget() {
+	e.until = time.Time{}
+	e.passed = e.pending != nil
 }

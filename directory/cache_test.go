@@ -1,4 +1,4 @@
-package edge
+package directory
 
 import (
 	"context"
@@ -41,7 +41,7 @@ func TestDirectoryIsRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{}.withDefaults()
 		o := &oracle{value: 1, takes: time.Second}
-		c := newCache(&cfg, o.ask)
+		c := newCache(cfg, o.ask)
 		var all sync.WaitGroup
 		for range 100 {
 			all.Go(func() { wantAnswer(t, "asked by many at once", c, 1, false) })
@@ -51,7 +51,7 @@ func TestDirectoryIsRemembered(t *testing.T) {
 			t.Errorf("the directory was asked %d times for 100 who wait; want once", o.asked)
 		}
 		o.value = 2
-		<-time.After(cfg.DirectoryTTL - time.Millisecond)
+		<-time.After(cfg.TTL - time.Millisecond)
 		wantAnswer(t, "while the answer holds", c, 1, false)
 		<-time.After(time.Millisecond)
 		wantAnswer(t, "when it does not", c, 2, false)
@@ -62,7 +62,7 @@ func TestDirectoryThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{}.withDefaults()
 		o := &oracle{value: 1}
-		c := newCache(&cfg, o.ask)
+		c := newCache(cfg, o.ask)
 		wantAnswer(t, "known", c, 1, false)
 
 		<-time.After(time.Hour)
@@ -76,8 +76,8 @@ func TestDirectoryThatDoesNotAnswer(t *testing.T) {
 		<-time.After(missTTL)
 		begin := time.Now()
 		wantAnswer(t, "stale, after its time", c, 1, false)
-		if took := time.Since(begin); took != cfg.DirectoryTimeout {
-			t.Errorf("that took %v; want %v", took, cfg.DirectoryTimeout)
+		if took := time.Since(begin); took != cfg.Timeout {
+			t.Errorf("that took %v; want %v", took, cfg.Timeout)
 		}
 
 		o.value, o.takes = 2, 0
@@ -90,7 +90,7 @@ func TestDirectoryThatKnowsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := Config{}.withDefaults()
 		o := &oracle{err: errors.New("no connection")}
-		c := newCache(&cfg, o.ask)
+		c := newCache(cfg, o.ask)
 		_, err := c.get(t.Context(), "key")
 		if !errors.Is(err, errDirectory) {
 			t.Errorf("%v; want that the directory does not answer", err)
@@ -116,8 +116,8 @@ func TestDirectoryThatKnowsNothing(t *testing.T) {
 }
 
 func TestDirectoryIsBounded(t *testing.T) {
-	cfg := Config{DirectorySize: 10}.withDefaults()
-	c := newCache(&cfg, func(_ context.Context, key int) (int, error) { return key, nil })
+	cfg := Config{Size: 10}.withDefaults()
+	c := newCache(cfg, func(_ context.Context, key int) (int, error) { return key, nil })
 	for i := range 100 {
 		if got, err := c.get(t.Context(), i); got != i || err != nil {
 			t.Fatalf("%d is %d, %v", i, got, err)
@@ -126,4 +126,37 @@ func TestDirectoryIsBounded(t *testing.T) {
 	if n := len(c.entries); n != 10 {
 		t.Errorf("%d keys are remembered; want 10", n)
 	}
+}
+
+func TestForgottenIsAskedAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := &oracle{value: 1, takes: time.Second}
+		c := newCache(Config{}.withDefaults(), o.ask)
+		wantAnswer(t, "at first", c, 1, false)
+		o.value = 2
+		wantAnswer(t, "while the answer holds", c, 1, false)
+		c.forget("key")
+		wantAnswer(t, "once it is forgotten", c, 2, false)
+		o.err = errors.New("away")
+		c.forgetAll()
+		wantAnswer(t, "forgotten, and the directory is away", c, 2, false)
+	})
+}
+
+func TestAnAnswerUnderWayMayBeOfBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var values = []int{1, 2}
+		c := newCache(Config{}.withDefaults(), func(context.Context, string) (int, error) {
+			value := values[0]
+			values = values[1:]
+			<-time.After(time.Second)
+			return value, nil
+		})
+		go func() {
+			<-time.After(time.Second / 2)
+			c.forget("key")
+		}()
+		wantAnswer(t, "it changed while it was asked for", c, 2, false)
+		wantAnswer(t, "and the answer holds", c, 2, false)
+	})
 }

@@ -1,0 +1,5 @@
+package api
+
+func (a *API) conversationEndpoints() []endpoint {
+	return nil
+}

@@ -1,0 +1,5 @@
+package api
+
+func (a *API) friendRequestEndpoints() []endpoint {
+	return nil
+}

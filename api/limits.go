@@ -1,0 +1,53 @@
+package api
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// limits keep one app, and one user, from taking the API from all others. They count within this process.
+type limits struct {
+	appRate, userRate float64
+
+	mu    sync.Mutex
+	apps  map[chat.AppID]*rate.Limiter
+	users map[chat.UserKey]*rate.Limiter
+}
+
+// limitersKept is how many users' limits are remembered; when there are more, all begin anew, which costs one burst each.
+const limitersKept = 100_000
+
+func newLimits(app, user float64) *limits {
+	return &limits{appRate: app, userRate: user, apps: make(map[chat.AppID]*rate.Limiter), users: make(map[chat.UserKey]*rate.Limiter)}
+}
+
+// allow counts a request, and reports whether it is one too many. An administrator who has proved it has no limit but the app's.
+func (l *limits) allow(c *call, now time.Time) error {
+	l.mu.Lock()
+	app := limiterOf(l.apps, c.app.ID, l.appRate)
+	user := limiterOf(l.users, c.key(), l.userRate)
+	l.mu.Unlock()
+	switch {
+	case !app.AllowN(now, 1):
+		return chat.Errorf(chat.TooManyRequests, "the app may make %g requests a second", l.appRate)
+	case !(c.admin && c.signed) && !user.AllowN(now, 1):
+		return chat.Errorf(chat.TooManyRequests, "a user may make %g requests a second", l.userRate)
+	}
+	return nil
+}
+
+func limiterOf[K comparable](limiters map[K]*rate.Limiter, key K, perSecond float64) *rate.Limiter {
+	x := limiters[key]
+	if x == nil {
+		if len(limiters) >= limitersKept {
+			clear(limiters)
+		}
+		x = rate.NewLimiter(rate.Limit(perSecond), int(max(perSecond, 1)))
+		limiters[key] = x
+	}
+	return x
+}

@@ -1,0 +1,5 @@
+package api
+
+func (a *API) storedMessageEndpoints() []endpoint {
+	return nil
+}

@@ -1,0 +1,193 @@
+package streams
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+// PublishEvent puts an event into the stream of events, and returns once it is on the disk there. One that is there already, by its number
+// in the outbox and published within the last minutes, is not doubled.
+func (c *Conn) PublishEvent(ctx context.Context, e *chat.Event) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("publish event %d: %w", e.ID, err)
+	}
+	m := &nats.Msg{Subject: eventSubject(e), Data: value, Header: nats.Header{}}
+	m.Header.Set(jetstream.MsgIDHeader, "e"+strconv.FormatInt(e.ID, 10))
+	if _, err := c.publishWait(ctx, m); err != nil {
+		return fmt.Errorf("publish event %d: %w", e.ID, err)
+	}
+	return nil
+}
+
+// HearEvents calls heard with each event as it is published, until ctx ends. It misses those of a time in which the connection is away: lost is
+// called when it is back.
+func (c *Conn) HearEvents(ctx context.Context, heard func(*chat.Event), lost func()) error {
+	sub, err := c.nc.Subscribe(eventPrefix+">", func(m *nats.Msg) {
+		var e chat.Event
+		if json.Unmarshal(m.Data, &e) == nil {
+			heard(&e)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("listen to events: %w", err)
+	}
+	go func() { // ends with ctx
+		c.watchReconnects(ctx, lost)
+		_ = sub.Unsubscribe()
+	}()
+	return nil
+}
+
+// watchReconnects calls back after each reconnect, until ctx ends.
+func (c *Conn) watchReconnects(ctx context.Context, back func()) {
+	before := c.nc.Stats().Reconnects
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		if n := c.nc.Stats().Reconnects; n != before {
+			before = n
+			back()
+		}
+	}
+}
+
+// Told is an event and where it stands in the stream.
+type Told struct {
+	Position uint64
+	Event    *chat.Event // nil: it cannot be read
+}
+
+// ReadEvents reads the events after a position.
+func (c *Conn) ReadEvents(ctx context.Context, after uint64) (*Reader[Told], error) {
+	policy, start := from(after)
+	return read(ctx, c, c.Generation(), streamEvents, "events", readerInbox, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{eventPrefix + ">"}, DeliverPolicy: policy, OptStartSeq: start,
+	}, func(m jetstream.Msg) (Told, bool) {
+		meta, err := m.Metadata()
+		if err != nil {
+			return Told{}, false
+		}
+		t := Told{Position: meta.Sequence.Stream}
+		var e chat.Event
+		if err := json.Unmarshal(m.Data(), &e); err == nil {
+			t.Event = &e
+		}
+		return t, true
+	})
+}
+
+const (
+	eventsAtOnce  = 256
+	eventsAckWait = 3 * time.Second
+)
+
+// ConsumeEvents calls handle with batches of the events that nobody has handled yet under a name, until ctx ends. When handle returns nil they are
+// handled, otherwise they come again, as they do when the process dies in between. Those who consume under one name share the events.
+func (c *Conn) ConsumeEvents(ctx context.Context, name string, handle func(context.Context, []chat.Event) error) error {
+	asking, cancel := context.WithTimeout(ctx, 2*requestPatience)
+	defer cancel()
+	consumer, err := c.js.CreateOrUpdateConsumer(asking, streamEvents, jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: eventPrefix + ">", DeliverPolicy: jetstream.DeliverNewPolicy,
+		AckPolicy: jetstream.AckAllPolicy, AckWait: eventsAckWait, MaxAckPending: eventsAtOnce,
+	})
+	if err != nil {
+		return fmt.Errorf("consume events as %s: %w", name, err)
+	}
+	for ctx.Err() == nil {
+		if err := consume(ctx, consumer, handle); err != nil {
+			return fmt.Errorf("consume events as %s: %w", name, err)
+		}
+	}
+	return ctx.Err()
+}
+
+func consume(ctx context.Context, consumer jetstream.Consumer, handle func(context.Context, []chat.Event) error) error {
+	batch, err := consumer.Fetch(eventsAtOnce, jetstream.FetchMaxWait(time.Second))
+	if err != nil {
+		return err
+	}
+	// Fetch waits until it has so many, or the time is over; what is there is handled as soon as nothing follows at once.
+	for messages := batch.Messages(); ; {
+		events, last, open := gather(ctx, messages)
+		if last != nil {
+			if err := handle(ctx, events); err != nil {
+				return err
+			}
+			if err := last.Ack(); err != nil {
+				return err
+			}
+		}
+		if !open {
+			break
+		}
+	}
+	if err := batch.Error(); err != nil && !errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// gather takes what is there, and waits for the first.
+func gather(ctx context.Context, messages <-chan jetstream.Msg) (events []chat.Event, last jetstream.Msg, open bool) {
+	add := func(m jetstream.Msg) {
+		last = m
+		var e chat.Event
+		if json.Unmarshal(m.Data(), &e) == nil {
+			events = append(events, e)
+		}
+	}
+	select {
+	case m, more := <-messages:
+		if !more {
+			return nil, nil, false
+		}
+		add(m)
+	case <-ctx.Done():
+		return nil, nil, false
+	}
+	for {
+		select {
+		case m, more := <-messages:
+			if !more {
+				return events, last, false
+			}
+			add(m)
+		default:
+			return events, last, true
+		}
+	}
+}
+
+// Nudge says that something waits in an outbox. It may be lost: whoever relays looks by himself, too.
+func (c *Conn) Nudge() { _ = c.nc.Publish(subjectNudge, nil) }
+
+// Nudged yields after nudges, until ctx ends.
+func (c *Conn) Nudged(ctx context.Context) (<-chan struct{}, error) {
+	heard := make(chan struct{}, 1)
+	sub, err := c.nc.Subscribe(subjectNudge, func(*nats.Msg) {
+		select {
+		case heard <- struct{}{}:
+		default:
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listen to nudges: %w", err)
+	}
+	context.AfterFunc(ctx, func() { _ = sub.Unsubscribe() })
+	return heard, nil
+}
