@@ -219,8 +219,11 @@ func AppendRequest(b []byte, q *Request) []byte {
 	w.int(int64(q.Seq))
 	w.int(int64(q.Place))
 	w.string(string(q.Named))
-	if q.Kind == AskChange {
+	switch q.Kind { //nolint:exhaustive // the others have no more
+	case AskChange:
 		w.change(q.Change)
+	case AskSetting:
+		w.setting(q.Setting)
 	}
 	return w.b
 }
@@ -247,6 +250,8 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case AskMessage, AskRead, AskRecall:
 	case AskChange:
 		q.Change = r.change()
+	case AskSetting:
+		q.Setting = r.setting()
 	default:
 		r.fail()
 	}

@@ -56,6 +56,8 @@ func (c *Change) Check() error {
 	switch {
 	case c.Info == "" && updates:
 		return Errorf(BadParameter, "nothing is updated")
+	case c.Kind == GroupUpdated && len(c.Users) != 0, c.Kind == MemberUpdated && len(c.Users) != 1:
+		return Errorf(BadParameter, "an update is of the group, or of one member")
 	case c.Info == "":
 		return nil
 	case !updates && c.Kind != GroupCreated:

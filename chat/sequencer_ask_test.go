@@ -27,6 +27,7 @@ func between(app chat.AppID, from, to string) chat.Conversation {
 //	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on] [info=INFO]
 //	read    USER WITH SEQ [names=USER] [on=DEVICE]
 //	recall  USER WITH ID (seq=SEQ | place=PLACE)
+//	set     USER WITH [on=DEVICE] (mute | unmute | top | untop | delete)…
 //
 // each with reply=SUBJECT where somebody waits for the answer.
 func (x *script) ask(t *testing.T, what string, f []string) {
@@ -46,9 +47,32 @@ func (x *script) ask(t *testing.T, what string, f []string) {
 		q.Kind, q.Conversation = chat.AskRecall, between(1, f[0], f[1])
 		q.Sender, q.MessageID = chat.Device{App: 1, User: chat.UserID(f[0])}, f[2]
 		q.Seq, q.Place = chat.Seq(number(t, option["seq"])), chat.Place(number(t, option["place"]))
+	case "set":
+		q.Kind, q.Conversation = chat.AskSetting, between(1, f[0], f[1])
+		q.Sender = chat.Device{App: 1, User: chat.UserID(f[0]), IMEI: option["on"]}
+		q.Setting = settingOf(f[2:])
 	}
 	x.position++
 	x.s.Offer(x.position, q, x.now)
+}
+
+func settingOf(words []string) *chat.Setting {
+	s := new(chat.Setting)
+	for _, w := range words {
+		switch w {
+		case "mute":
+			s.Mute = chat.On
+		case "unmute":
+			s.Mute = chat.Off
+		case "top":
+			s.Top = chat.On
+		case "untop":
+			s.Top = chat.Off
+		case "delete":
+			s.Delete = true
+		}
+	}
+	return s
 }
 
 func options(f []string) map[string]string {

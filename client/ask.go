@@ -114,6 +114,8 @@ func (c *Client) takeMore(f wire.Down) error {
 	case wire.AddedMember, wire.CreatedGroup, wire.UpdatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup,
 		wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
 		return hand(f.Body, func(b []byte) (wire.GroupEvent, error) { return wire.ParseGroupEvent(f.Command, b) }, h.Group)
+	case wire.ConversationDelete, wire.ConversationUpdate:
+		return hand(f.Body, func(b []byte) (wire.Setting, error) { return wire.ParseSetting(f.Command, b) }, h.Setting)
 	case wire.GroupNews:
 		return hand(f.Body, wire.ParseNews, h.News)
 	case wire.Typing:

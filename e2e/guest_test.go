@@ -114,6 +114,18 @@ func tell(c wire.Command, payload []byte) (string, error) {
 			who = []chat.UserID{p.Member}
 		}
 		return fmt.Sprintf("%s %v", at(p.By, wire.Where{Group: p.Group}, 0), who), err
+	case wire.ConversationDelete, wire.ConversationUpdate:
+		p, err := wire.ParseSetting(c, payload)
+		s := at(p.User, p.Where, 0)
+		for _, x := range []struct {
+			name string
+			is   chat.Switch
+		}{{"mute", p.Mute}, {"top", p.Top}} {
+			if x.is != chat.Unset {
+				s += fmt.Sprintf(" %s %t", x.name, x.is == chat.On)
+			}
+		}
+		return s, err
 	case wire.Typing:
 		p, err := wire.ParseTypingBy(payload)
 		return at(p.From.User, p.Where, 0), err

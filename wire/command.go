@@ -47,6 +47,9 @@ const (
 
 	GroupNews Command = 2105 // down, [News]: groupId, messageSequence, messageKey: a very large group has something new, which is to be pulled
 
+	ConversationDelete Command = 5000 // down, to the user's other devices, a [Setting]: conversationId, conversationType, toId or groupId, messageKey (its own place): what was before is no longer his to see
+	ConversationUpdate Command = 5001 // down, to the user's other devices, a [Setting]: the same with sequence (the same as messageKey), isMute? and isTop?, each 0 or 1
+
 	Changes Command = 6000 // both ways; up, [ChangesSince]: cursor (0: the beginning), requestId?, limit?; down, a [ChangesPage]: code, msg, and in data cursor, completed, conversations (each a [ChangedConversation]), requestId?
 	History Command = 6001 // both ways; up, a [HistoryOf]: toId or groupId, fromSequence? and toSequence? or fromKey? and toKey?, descending?, requestId?, limit?; down, a [HistoryPage]: code, msg, and in data completed, records (each a [HistoryRecord]), requestId?
 	Pull    Command = 6002 // both ways, as the original pulled what was missed; up, [PullSince]: lastKey, requestId?, limit?; down, a [PullPage]: code, msg, and in data maxKey, completed, truncated, messages, requestId?
@@ -131,6 +134,10 @@ func (c Command) String() string {
 		return "speak_member"
 	case GroupNews:
 		return "group_news"
+	case ConversationDelete:
+		return "conversation_delete"
+	case ConversationUpdate:
+		return "conversation_update"
 	case Changes:
 		return "changes"
 	case History:

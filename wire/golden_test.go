@@ -185,6 +185,7 @@ var (
 		Code: chat.OK, Reason: "success", RequestID: "r1", Cursor: 9216, Completed: true, Conversations: []ChangedConversation{
 			{Where: toBob, Head: 7, ChangeAt: 6144, Read: 5, PeerRead: 6, Unread: 2, Last: &gone},
 			{Where: inTeam, Head: 9, ChangeAt: 9216, Read: 9, Left: true},
+			{Where: Where{To: "carol"}, Head: 3, ChangeAt: 9200, Mute: true, Top: true, Deleted: true},
 		},
 	}
 	historyPage = HistoryPage{
@@ -195,6 +196,10 @@ var (
 			{Group: &GroupEvent{Command: AddedMember, Group: "team", Place: 8192, Version: 2, Members: []chat.UserID{"bob"}}, Time: 1700000000004},
 			{Group: &GroupEvent{Command: UpdatedGroup, Group: "team", Place: 9216, Version: 3, Info: `{"groupName":"Team"}`}, Time: 1700000000005},
 		},
+	}
+	settings = []Setting{
+		{Command: ConversationDelete, Where: Where{To: "alice"}, User: "bob", Place: 5120},
+		{Command: ConversationUpdate, Where: inTeam, User: "bob", Place: 5120, Mute: chat.On, Top: chat.Off},
 	}
 	groupEvents = []GroupEvent{
 		{
@@ -253,6 +258,9 @@ func downsOnTCP() []down {
 		})},
 	}
 	ds = append(ds, down{"updated-member-info", UpdatedMember, &bobWeb, AppendGroupEvent(nil, &describedMember)})
+	for _, s := range settings {
+		ds = append(ds, down{strings.ReplaceAll(s.Command.String(), "_", "-"), s.Command, &bobWeb, AppendSetting(nil, &s)})
+	}
 	for _, e := range groupEvents {
 		name := strings.ReplaceAll(e.Command.String(), "_", "-")
 		ds = append(ds, down{name, e.Command, &bobWeb, AppendGroupEvent(nil, &e)})

@@ -45,6 +45,21 @@ func ReadPositionOf(r *chat.Record, place chat.Place) ReadPosition {
 	return ReadPosition{Where: WhereOf(r.Conversation, to), Reader: r.Sender.User, Seq: r.Seq, Place: place}
 }
 
+// SettingsOf returns the payloads of a setting of a conversation: what is set, and that it is deleted, in this order.
+func SettingsOf(r *chat.Record, place chat.Place) []Setting {
+	to, _ := r.Conversation.Peer(r.Sender.User)
+	x := Setting{Command: ConversationUpdate, Where: WhereOf(r.Conversation, to), User: r.Sender.User, Place: place, Mute: r.Setting.Mute, Top: r.Setting.Top}
+	var settings []Setting
+	if x.Mute != chat.Unset || x.Top != chat.Unset {
+		settings = append(settings, x)
+	}
+	if r.Setting.Delete {
+		x.Command, x.Mute, x.Top = ConversationDelete, chat.Unset, chat.Unset
+		settings = append(settings, x)
+	}
+	return settings
+}
+
 var eventCommands = map[chat.ChangeKind]Command{
 	chat.GroupCreated:     CreatedGroup,
 	chat.MembersJoined:    AddedMember,
