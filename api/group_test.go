@@ -83,6 +83,14 @@ func (l *hookLog) told(command, group string, into any) {
 	}
 }
 
+// hears waits for a frame whose payload says something, and passes over those of its command that do not.
+func (d *device) hears(c wire.Command, what string) {
+	d.t.Helper()
+	for !strings.Contains(d.gets(c), what) {
+		continue
+	}
+}
+
 // info asks for a group in the name of an administrator.
 func (h *house) info(group string) groupInfo {
 	h.t.Helper()
@@ -132,10 +140,8 @@ func TestGroupIsCreated(t *testing.T) {
 	if diff := cmp.Diff(members, info.MemberList, cmpopts.IgnoreFields(memberRow{}, "JoinTime")); diff != "" || info.MemberCount != 3 {
 		t.Errorf("%d members (-want +got):\n%s", info.MemberCount, diff)
 	}
-	for payload := ""; !strings.Contains(payload, `"groupName":"Whales & <sharks>"`); payload = alice.gets(wire.CreatedGroup) {
-	}
-	for payload := ""; !strings.Contains(payload, made.GroupID); payload = bob.gets(wire.AddedMember) {
-	}
+	alice.hears(wire.CreatedGroup, `"groupName":"Whales & <sharks>"`)
+	bob.hears(wire.AddedMember, made.GroupID)
 	bob.gets(wire.MuteGroup)
 }
 

@@ -60,8 +60,7 @@ func TestMembersAreAdded(t *testing.T) {
 		t.Errorf("the webhook is told (-want +got):\n%s", diff)
 	}
 	for _, d := range []*device{bob, a} {
-		for payload := ""; !strings.Contains(payload, `"members":["a","b"]`); payload = d.gets(wire.AddedMember) {
-		}
+		d.hears(wire.AddedMember, `"members":["a","b"]`)
 	}
 	if add("bob", private, "a", "b").want(chat.OK, &results); results[0].Result != 2 || results[1].Result != 2 {
 		t.Errorf("the same again: %v; want that both were there already", results)
@@ -187,8 +186,7 @@ func TestMembersAreUpdated(t *testing.T) {
 	update("10001", "b", body{"alias": "x"}).want(chat.NotMember)
 	update("bob", "10001", body{"alias": "x"}).want(chat.NotMember)
 	update("a", "", body{}).want(chat.BadParameter)
-	for payload := ""; !strings.Contains(payload, `"memberId":"a","alias":"Ay","extra":"x"`); payload = lld.gets(wire.UpdatedMember) {
-	}
+	lld.hears(wire.UpdatedMember, `"memberId":"a","alias":"Ay","extra":"x"`)
 	update("a", "b", body{"role": 1}).want(chat.ManagersOnly)
 	update("bob", "b", body{"role": 1}).want(chat.OwnerOnly)
 	update("alice", "bob", body{"role": 2}).want(chat.BadParameter)
