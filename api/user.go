@@ -110,7 +110,7 @@ func (a *API) isUserID(id string) bool {
 func (x *newUser) profile() store.Profile {
 	return store.Profile{
 		ID: chat.UserID(x.UserID), NickName: x.NickName, Location: x.Location, BirthDay: x.BirthDay, Photo: x.Photo,
-		SelfSignature: x.SelfSignature, Extra: x.Extra, Sex: int(x.UserSex), AllowType: int(orOne(x.FriendAllowType)), Type: int(orOne(x.UserType)),
+		SelfSignature: x.SelfSignature, Extra: x.Extra, Sex: x.UserSex, AllowType: orOne(x.FriendAllowType), Type: orOne(x.UserType),
 		TakesNoFriend: x.DisableAddFriend == 1, Forbidden: x.ForbiddenFlag == 1, Silent: x.SilentFlag == 1,
 	}
 }
@@ -188,11 +188,11 @@ type userInfo struct {
 	Photo            string     `json:"photo"`
 	UserSex          string     `json:"userSex" about:"A number in a string, as the original has it."`
 	SelfSignature    string     `json:"selfSignature"`
-	FriendAllowType  int        `json:"friendAllowType"`
+	FriendAllowType  int32      `json:"friendAllowType"`
 	DisableAddFriend int        `json:"disableAddFriend"`
 	ForbiddenFlag    int        `json:"forbiddenFlag"`
 	SilentFlag       int        `json:"silentFlag"`
-	UserType         int        `json:"userType"`
+	UserType         int32      `json:"userType"`
 	AppID            chat.AppID `json:"appId"`
 	DelFlag          int        `json:"delFlag" about:"Always 0: who is deleted is not told of."`
 	Extra            string     `json:"extra"`
@@ -200,7 +200,7 @@ type userInfo struct {
 
 func infoOf(app chat.AppID, p *store.Profile) userInfo {
 	return userInfo{
-		UserID: string(p.ID), NickName: p.NickName, Location: p.Location, BirthDay: p.BirthDay, Photo: p.Photo, UserSex: strconv.Itoa(p.Sex),
+		UserID: string(p.ID), NickName: p.NickName, Location: p.Location, BirthDay: p.BirthDay, Photo: p.Photo, UserSex: strconv.Itoa(int(p.Sex)),
 		SelfSignature: p.SelfSignature, FriendAllowType: p.AllowType, DisableAddFriend: flag(p.TakesNoFriend), ForbiddenFlag: flag(p.Forbidden),
 		SilentFlag: flag(p.Silent), UserType: p.Type, AppID: app, Extra: p.Extra,
 	}

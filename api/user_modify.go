@@ -98,7 +98,7 @@ func truth(flag *int32) *bool {
 
 func modifiedOf(p *store.Profile) wire.UserModified {
 	return wire.UserModified{
-		UserID: string(p.ID), NickName: p.NickName, Location: p.Location, BirthDay: p.BirthDay, Photo: p.Photo, UserSex: strconv.Itoa(p.Sex),
-		SelfSignature: p.SelfSignature, FriendAllowType: int32(p.AllowType), Extra: p.Extra, //nolint:gosec // 1 or 2
+		UserID: string(p.ID), NickName: p.NickName, Location: p.Location, BirthDay: p.BirthDay, Photo: p.Photo, UserSex: strconv.Itoa(int(p.Sex)),
+		SelfSignature: p.SelfSignature, FriendAllowType: p.AllowType, Extra: p.Extra,
 	}
 }

@@ -23,10 +23,9 @@ RETURNING g.friend_group_id, g.name, g.sequence;
 -- name: EmptyFriendGroups :exec
 DELETE FROM friend_group_member WHERE friend_group_id = ANY (@friend_group_ids::bigint[]);
 
--- name: AddFriendGroupMembers :many
+-- name: AddFriendGroupMembers :exec
 INSERT INTO friend_group_member (friend_group_id, to_id) SELECT @friend_group_id, unnest(@to_ids::text[])
-ON CONFLICT DO NOTHING
-RETURNING to_id;
+ON CONFLICT DO NOTHING;
 
 -- name: DeleteFriendGroupMembers :many
 DELETE FROM friend_group_member WHERE friend_group_id = @friend_group_id AND to_id = ANY (@to_ids::text[])
@@ -37,7 +36,7 @@ SELECT count(*) FROM friend_group_member WHERE friend_group_id = @friend_group_i
 
 -- name: FriendGroupsAfter :many
 SELECT
-    g.from_id, g.name, g.deleted, g.sequence, g.created_at, g.updated_at,
+    g.name, g.deleted, g.sequence, g.created_at, g.updated_at,
     ARRAY(SELECT m.to_id FROM friend_group_member AS m WHERE m.friend_group_id = g.friend_group_id ORDER BY m.to_id)::text[] AS to_ids
 FROM friend_group AS g
 WHERE g.app_id = @app_id AND g.from_id = @from_id AND g.sequence > @after

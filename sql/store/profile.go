@@ -21,12 +21,12 @@ type Profile struct {
 	Photo         string
 	SelfSignature string
 	Extra         string
-	Sex           int
-	AllowType     int  // the original's numbers: 1 anyone becomes his friend, 2 asks first
-	Type          int  // the original's: 1 a user, 100 an administrator
-	TakesNoFriend bool // nobody may ask for his friendship
-	Forbidden     bool // may do nothing
-	Silent        bool // may not speak
+	Sex           int32
+	AllowType     int32 // the original's numbers: 1 anyone becomes his friend, 2 asks first
+	Type          int32 // the original's: 1 a user, 100 an administrator
+	TakesNoFriend bool  // nobody may ask for his friendship
+	Forbidden     bool  // may do nothing
+	Silent        bool  // may not speak
 }
 
 // NewUser is a user that is to be.
@@ -52,7 +52,7 @@ func (s *Store) Profiles(ctx context.Context, app chat.AppID, users []chat.UserI
 func profileOf(row db.ProfilesRow) Profile {
 	return Profile{
 		ID: chat.UserID(row.UserID), NickName: row.NickName, Location: row.Location, BirthDay: row.BirthDay, Photo: row.Photo,
-		SelfSignature: row.SelfSignature, Extra: row.Extra, Sex: int(row.UserSex), AllowType: int(row.FriendAllowType), Type: int(row.UserType),
+		SelfSignature: row.SelfSignature, Extra: row.Extra, Sex: int32(row.UserSex), AllowType: int32(row.FriendAllowType), Type: int32(row.UserType),
 		TakesNoFriend: row.DisableAddFriend, Forbidden: row.Forbidden, Silent: row.Silent,
 	}
 }

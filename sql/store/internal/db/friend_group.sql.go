@@ -36,30 +36,14 @@ func (q *Queries) AddFriendGroup(ctx context.Context, arg AddFriendGroupParams) 
 	return friend_group_id, err
 }
 
-const AddFriendGroupMembers = `-- name: AddFriendGroupMembers :many
+const AddFriendGroupMembers = `-- name: AddFriendGroupMembers :exec
 INSERT INTO friend_group_member (friend_group_id, to_id) SELECT $1, unnest($2::text[])
 ON CONFLICT DO NOTHING
-RETURNING to_id
 `
 
-func (q *Queries) AddFriendGroupMembers(ctx context.Context, friendGroupID int64, toIds []string) ([]string, error) {
-	rows, err := q.db.Query(ctx, AddFriendGroupMembers, friendGroupID, toIds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []string
-	for rows.Next() {
-		var to_id string
-		if err := rows.Scan(&to_id); err != nil {
-			return nil, err
-		}
-		items = append(items, to_id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) AddFriendGroupMembers(ctx context.Context, friendGroupID int64, toIds []string) error {
+	_, err := q.db.Exec(ctx, AddFriendGroupMembers, friendGroupID, toIds)
+	return err
 }
 
 const CountFriendGroupMembers = `-- name: CountFriendGroupMembers :one
@@ -158,7 +142,7 @@ func (q *Queries) EmptyFriendGroups(ctx context.Context, friendGroupIds []int64)
 
 const FriendGroupsAfter = `-- name: FriendGroupsAfter :many
 SELECT
-    g.from_id, g.name, g.deleted, g.sequence, g.created_at, g.updated_at,
+    g.name, g.deleted, g.sequence, g.created_at, g.updated_at,
     ARRAY(SELECT m.to_id FROM friend_group_member AS m WHERE m.friend_group_id = g.friend_group_id ORDER BY m.to_id)::text[] AS to_ids
 FROM friend_group AS g
 WHERE g.app_id = $1 AND g.from_id = $2 AND g.sequence > $3
@@ -173,7 +157,6 @@ type FriendGroupsAfterParams struct {
 }
 
 type FriendGroupsAfterRow struct {
-	FromID    string
 	Name      string
 	Deleted   bool
 	Sequence  int64
@@ -197,7 +180,6 @@ func (q *Queries) FriendGroupsAfter(ctx context.Context, arg FriendGroupsAfterPa
 	for rows.Next() {
 		var i FriendGroupsAfterRow
 		if err := rows.Scan(
-			&i.FromID,
 			&i.Name,
 			&i.Deleted,
 			&i.Sequence,
