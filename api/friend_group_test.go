@@ -14,7 +14,9 @@ import (
 
 const pathGroup = "/v1/friendship/group/"
 
-func group(name string, ids ...string) body { return body{"fromId": "alice", "groupName": name, "toIds": ids} }
+func group(name string, ids ...string) body {
+	return body{"fromId": "alice", "groupName": name, "toIds": ids}
+}
 
 func TestFriendGroups(t *testing.T) {
 	h := open(t)

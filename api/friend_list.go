@@ -92,13 +92,13 @@ type checkFriends struct {
 type checkedFriend struct {
 	FromID string `json:"fromId"`
 	ToID   string `json:"toId"`
-	Status int    `json:"status"`
+	Status int32  `json:"status"`
 }
 
 const fromBothSides = 2
 
 func (a *API) checkFriends(ctx context.Context, c *call, in *checkFriends) ([]checkedFriend, error) {
-	return a.check(ctx, c, in, func(his, theirs *store.Friendship) int {
+	return a.checkRelations(ctx, c, in, func(his, theirs *store.Friendship) int32 {
 		switch there := known(his) || known(theirs); {
 		case in.CheckType != fromBothSides:
 			return flag(his.Friends())
@@ -114,7 +114,7 @@ func (a *API) checkFriends(ctx context.Context, c *call, in *checkFriends) ([]ch
 func known(f *store.Friendship) bool { return f != nil && !f.Stranger }
 
 func (a *API) checkBlocks(ctx context.Context, c *call, in *checkFriends) ([]checkedFriend, error) {
-	return a.check(ctx, c, in, func(his, theirs *store.Friendship) int {
+	return a.checkRelations(ctx, c, in, func(his, theirs *store.Friendship) int32 {
 		if in.CheckType != fromBothSides {
 			return flag(!blocks(his))
 		}
@@ -125,7 +125,7 @@ func (a *API) checkBlocks(ctx context.Context, c *call, in *checkFriends) ([]che
 func blocks(f *store.Friendship) bool { return f != nil && f.Blocked }
 
 // ofBoth is the original's number for how both sides stand.
-func ofBoth(his, theirs bool) int {
+func ofBoth(his, theirs bool) int32 {
 	switch {
 	case his && theirs:
 		return 1
@@ -137,9 +137,9 @@ func ofBoth(his, theirs bool) int {
 	return 4
 }
 
-// check looks at the user's side with each of the others, and at theirs if that is asked for. A side that is not there is nil.
-func (a *API) check(
-	ctx context.Context, c *call, in *checkFriends, status func(his, theirs *store.Friendship) int,
+// checkRelations looks at the user's side with each of the others, and at theirs if that is asked for. A side that is not there is nil.
+func (a *API) checkRelations(
+	ctx context.Context, c *call, in *checkFriends, status func(his, theirs *store.Friendship) int32,
 ) ([]checkedFriend, error) {
 	if err := a.mayActFor(c, chat.UserID(in.FromID)); err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ type friendRequest = wire.FriendRequested
 // requestOf is a request as one of the two sees it: with the sequence that is his.
 func requestOf(app chat.AppID, r *store.FriendRequest, seenBy chat.UserID) friendRequest {
 	return friendRequest{
-		ID: r.ID, AppID: int32(app), FromID: string(r.From), ToID: string(r.To), Remark: r.Remark, ReadStatus: int32(flag(r.Read)), //nolint:gosec // 0 or 1
+		ID: r.ID, AppID: int32(app), FromID: string(r.From), ToID: string(r.To), Remark: r.Remark, ReadStatus: flag(r.Read),
 		AddSource: r.AddSource, AddWording: r.Wording, ApproveStatus: r.Status, CreateTime: r.Created.UnixMilli(),
 		UpdateTime: r.Updated.UnixMilli(), Sequence: r.SequenceOf(seenBy),
 	}

@@ -153,7 +153,7 @@ func TestFriendsAreChecked(t *testing.T) {
 	h.ask(pathDelete, "alice", pair("alice", "lld")).want(chat.OK)
 	h.ask(pathDelete, "lld", pair("lld", "alice")).want(chat.OK)
 	h.ask("/v1/friendship/addBlack", "alice", pair("alice", "10001")).want(chat.OK) // a stranger's row is none of a friend
-	for kind, want := range map[int]map[string]int{
+	for kind, want := range map[int]map[string]int32{
 		1: {"bob": 1, "a": 0, "b": 1, "lld": 0, "10001": 0, "nobody": 0},
 		2: {"bob": 1, "a": 3, "b": 2, "lld": 4, "10001": 0, "nobody": 0},
 	} {
@@ -169,7 +169,7 @@ func TestBlocksAreChecked(t *testing.T) {
 	h.ask(black, "b", pair("b", "alice")).want(chat.OK)
 	h.ask(black, "alice", pair("alice", "lld")).want(chat.OK)
 	h.ask(black, "lld", pair("lld", "alice")).want(chat.OK)
-	for kind, want := range map[int]map[string]int{
+	for kind, want := range map[int]map[string]int32{
 		1: {"bob": 1, "a": 0, "b": 1, "lld": 0, "nobody": 1},
 		2: {"bob": 1, "a": 3, "b": 2, "lld": 4, "nobody": 1},
 	} {
@@ -178,7 +178,7 @@ func TestBlocksAreChecked(t *testing.T) {
 	h.ask(pathBlocks, "alice", body{"fromId": "alice", "toIds": []string{"bob"}, "checkType": 3}).want(chat.BadParameter).mentions("checkType")
 }
 
-func (h *house) wantChecked(path string, kind int, want map[string]int) {
+func (h *house) wantChecked(path string, kind int, want map[string]int32) {
 	h.t.Helper()
 	var ids []string
 	for id := range want {
@@ -186,7 +186,7 @@ func (h *house) wantChecked(path string, kind int, want map[string]int) {
 	}
 	var list []checkedFriend
 	h.ask(path, "alice", body{"fromId": "alice", "toIds": ids, "checkType": kind}).want(chat.OK, &list)
-	got := make(map[string]int)
+	got := make(map[string]int32)
 	for i, x := range list {
 		if x.FromID != "alice" || x.ToID != ids[i] {
 			h.t.Errorf("item %d is %+v; want the order of toIds", i, x)

@@ -189,12 +189,12 @@ type userInfo struct {
 	UserSex          string     `json:"userSex" about:"A number in a string, as the original has it."`
 	SelfSignature    string     `json:"selfSignature"`
 	FriendAllowType  int32      `json:"friendAllowType"`
-	DisableAddFriend int        `json:"disableAddFriend"`
-	ForbiddenFlag    int        `json:"forbiddenFlag"`
-	SilentFlag       int        `json:"silentFlag"`
+	DisableAddFriend int32      `json:"disableAddFriend"`
+	ForbiddenFlag    int32      `json:"forbiddenFlag"`
+	SilentFlag       int32      `json:"silentFlag"`
 	UserType         int32      `json:"userType"`
 	AppID            chat.AppID `json:"appId"`
-	DelFlag          int        `json:"delFlag" about:"Always 0: who is deleted is not told of."`
+	DelFlag          int32      `json:"delFlag" about:"Always 0: who is deleted is not told of."`
 	Extra            string     `json:"extra"`
 }
 
@@ -207,7 +207,7 @@ func infoOf(app chat.AppID, p *store.Profile) userInfo {
 }
 
 // flag is a truth as the original writes it.
-func flag(b bool) int {
+func flag(b bool) int32 {
 	if b {
 		return 1
 	}
