@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -296,8 +297,13 @@ func TestFriendsAreImported(t *testing.T) {
 	path := "/v1/friendship/importFriendShip"
 	var got outcome
 	h.ask(path, "alice", body{"fromId": "alice", "friendItem": []body{
-		{"toId": "10001", "status": 1, "remark": "One", "addSource": "csv"}, {"toId": "10002", "black": 2}, {"toId": "bob", "status": 1},
-		{"toId": "nobody"}, {"toId": "alice"}, {"toId": ""}, {"toId": "10001"},
+		{"toId": "10001", "status": 1, "remark": "One", "addSource": "csv"},
+		{"toId": "10002", "black": 2},
+		{"toId": "bob", "status": 1},
+		{"toId": "nobody"},
+		{"toId": "alice"},
+		{"toId": ""},
+		{"toId": "10001"},
 	}}).want(chat.OK, &got)
 	want := outcome{SuccessID: []string{"10001", "10002"}, ErrorID: []string{"bob", "nobody", "alice", ""}}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -431,4 +437,62 @@ func TestAHookMayForbidAFriendship(t *testing.T) {
 		return a.Code == chat.Unavailable && strings.Contains(a.Msg, "webhook")
 	})
 	h.wantFriends("10003", "10004", false)
+}
+
+// TestWebhooksHearOfFriends listens to the events that the webhooks are called for.
+func TestWebhooksHearOfFriends(t *testing.T) {
+	h := open(t)
+	app, err := h.store.App(t.Context(), 10001)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.Hooks = chat.Hooks{URL: "http://127.0.0.1:1", Commands: slices.DeleteFunc(slices.Clone(chat.HookCommands), func(c string) bool {
+		return c == chat.HookFriendAdd
+	})}
+	if err := h.store.SetApp(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	h.conn.Nudge()
+	h.eventually("the hooks are on", func() bool {
+		app, err := h.directory.App(t.Context(), 10001)
+		return err == nil && app.Hooks.URL != ""
+	})
+	var mu sync.Mutex
+	var got []string
+	heard := func(e *chat.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Hook != nil {
+			got = append(got, e.Hook.Command+" "+string(e.Hook.Body))
+		}
+	}
+	if err := h.conn.HearEvents(t.Context(), heard, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	h.ask("/v1/user/data/modifyUserInfo", "alice", body{"userId": "alice", "nickName": "Al", "password": "secret"}).want(chat.OK)
+	h.ask(pathAdd, "alice", friend("alice", "10001")).want(chat.OK)
+	h.ask("/v1/friendship/updateFriend", "alice", body{"fromId": "alice", "toItem": body{"toId": "bob", "remark": ""}}).want(chat.OK)
+	h.ask("/v1/friendship/addBlack", "alice", pair("alice", "bob")).want(chat.OK)
+	h.ask("/v1/friendship/deleteBlack", "alice", pair("alice", "bob")).want(chat.OK)
+	h.ask(pathDelete, "alice", pair("alice", "bob")).want(chat.OK)
+	h.ask(pathDecide, "bantanger", body{"id": h.asked("alice"), "status": 1}).want(chat.OK)
+	want := []string{
+		`user.modify.after {"userId":"alice","nickName":"Al"}`,
+		`friend.add.after {"fromId":"alice","toItem":{"toId":"10001","remark":"","addSource":"","extra":"","addWording":""}}`,
+		`friend.update.after {"fromId":"alice","toItem":{"toId":"bob","remark":""}}`,
+		`black.add.after {"fromId":"alice","toId":"bob"}`,
+		`black.delete {"fromId":"alice","toId":"bob"}`,
+		`friend.delete.after {"fromId":"alice","toId":"bob"}`,
+		`friend.add.after {"fromId":"alice","toItem":{"toId":"bantanger","remark":"Ban","addSource":"qr","extra":"","addWording":""}}`,
+	}
+	h.eventually("the webhooks have heard of all", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(got) >= len(want)
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("they are told (-want +got):\n%s", diff)
+	}
 }
