@@ -53,18 +53,11 @@ func groupRowOf(g *store.Group) groupRow {
 		status = store.GroupDestroyed
 	}
 	return groupRow{
-		GroupID: g.ID, AppID: int32(g.App), OwnerID: string(g.Owner), GroupType: int32(g.Type), GroupName: g.Name, Mute: muteOf(g.Muted),
+		GroupID: g.ID, AppID: int32(g.App), OwnerID: string(g.Owner), GroupType: int32(g.Type), GroupName: g.Name, Mute: flag(g.Muted),
 		ApplyJoinType: int32(g.Joining), Introduction: g.Introduction, Notification: g.Notification, Photo: g.Photo,
 		MaxMemberCount: int32(g.MaxMembers), Status: status, Sequence: g.Version, //nolint:gosec // people
 		CreateTime: g.CreatedAt.UnixMilli(), UpdateTime: g.UpdatedAt.UnixMilli(), Extra: g.Extra,
 	}
-}
-
-func muteOf(on bool) int32 {
-	if on {
-		return 1
-	}
-	return 0
 }
 
 // The original's groups take anybody whom a manager lets in, unless they say otherwise.
@@ -195,7 +188,7 @@ func (a *API) getGroupInfo(ctx context.Context, c *call, in *groupID) (groupInfo
 // maySeeMembers reports whether the caller may know who is in a group: a private one's members are told to themselves, once callers prove who
 // they are.
 func (a *API) maySeeMembers(c *call, g *store.GroupView) bool {
-	return g.Type == store.PublicGroup || g.IsMember || c.admin || !c.signed && a.cfg.Auth == AuthOptional
+	return g.Type == store.PublicGroup || g.IsMember || a.mayAdminister(c)
 }
 
 type updateGroup struct {

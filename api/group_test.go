@@ -15,16 +15,6 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
-// proven asks as somebody who has proved who he is.
-func (h *house) proven(path, user string, in body) *answer {
-	h.t.Helper()
-	b, err := json.Marshal(in)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return h.send("POST", path+"?appId=10001&identifier="+user+"&userSign="+sign(user), string(b), nil)
-}
-
 // hookLog remembers what the demo app's webhook is told.
 type hookLog struct {
 	h  *house
@@ -177,8 +167,8 @@ func TestGroupIsImported(t *testing.T) {
 	if h.ask("/v1/group/importGroup", "admin", body{"groupName": "x"}).want(chat.OK, &made); made.OwnerID != "admin" {
 		t.Errorf("the owner is %s; want who has imported it", made.OwnerID)
 	}
-	h.proven("/v1/group/importGroup", "alice", body{"groupName": "x", "ownerId": "alice"}).want(chat.AdminOnly)
-	h.proven("/v1/group/importGroup", "admin", body{"groupName": "x", "ownerId": "alice"}).want(chat.OK)
+	h.signed("/v1/group/importGroup", "alice", body{"groupName": "x", "ownerId": "alice"}).want(chat.AdminOnly)
+	h.signed("/v1/group/importGroup", "admin", body{"groupName": "x", "ownerId": "alice"}).want(chat.OK)
 
 	var results []memberResult
 	h.ask("/v1/group/member/importGroupMember", "admin", body{"groupId": "old", "members": []body{
@@ -290,7 +280,7 @@ func TestJoinedGroups(t *testing.T) {
 		}
 	}
 	h.ask("/v1/group/getJoinedGroup", "a", body{}).want(chat.BadParameter)
-	h.proven("/v1/group/getJoinedGroup", "a", body{"memberId": "bob"}).want(chat.SignOtherUser)
+	h.signed("/v1/group/getJoinedGroup", "a", body{"memberId": "bob"}).want(chat.SignOtherUser)
 }
 
 func TestGroupIsGivenAwayAndDestroyed(t *testing.T) {

@@ -34,7 +34,7 @@ type joinRequest struct {
 
 func joinRequestOf(r *store.JoinRequest) joinRequest {
 	return joinRequest{
-		ID: r.ID, GroupID: r.Group.A, FromID: string(r.User), Wording: r.Wording, Status: int32(r.Status), HandledBy: string(r.HandledBy),
+		ID: r.ID, GroupID: r.Group.A, FromID: string(r.User), Wording: r.Wording, Status: r.Status, HandledBy: string(r.HandledBy),
 		CreateTime: r.CreatedAt.UnixMilli(), UpdateTime: r.UpdatedAt.UnixMilli(),
 	}
 }
@@ -68,7 +68,7 @@ func (c *call) tellRequested(r store.Requested) []chat.Event {
 		to = append(to, r.User)
 	}
 	frame := frameTo(wire.JoinGroup, wire.JoinRequest{
-		GroupID: r.Group.ID, RequestID: r.ID, FromID: string(r.User), Wording: r.Wording, Status: int32(r.Status), HandledBy: string(r.HandledBy),
+		GroupID: r.Group.ID, RequestID: r.ID, FromID: string(r.User), Wording: r.Wording, Status: r.Status, HandledBy: string(r.HandledBy),
 		CreateTime: r.CreatedAt.UnixMilli(), UpdateTime: r.UpdatedAt.UnixMilli(),
 	}, to...)
 	frame.Except = c.except()
@@ -81,7 +81,7 @@ type approveJoin struct {
 }
 
 func (a *API) approveJoin(ctx context.Context, c *call, in *approveJoin) (joinRequest, error) {
-	agree := store.RequestStatus(*in.Status) == store.RequestAgreed //nolint:gosec // checked
+	agree := *in.Status == store.RequestAgreed
 	r, err := a.store.DecideJoinRequest(ctx, c.app.ID, c.user, in.ID, agree, c.admin, c.tellRequested)
 	if err != nil {
 		return joinRequest{}, err
@@ -104,7 +104,7 @@ type joinRequests struct {
 
 func (a *API) listJoinRequests(ctx context.Context, c *call, in *joinRequestPage) (joinRequests, error) {
 	group, limit := chat.GroupOf(c.app.ID, in.GroupID), orPageSize(in.Limit)
-	requests, err := a.store.JoinRequests(ctx, group, c.user, c.admin, store.RequestStatus(in.Status), max(in.After, 0), limit+1) //nolint:gosec // checked
+	requests, err := a.store.JoinRequests(ctx, group, c.user, c.admin, in.Status, max(in.After, 0), limit+1)
 	if err != nil {
 		return joinRequests{}, err
 	}

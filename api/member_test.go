@@ -279,11 +279,11 @@ func TestMembersAreListed(t *testing.T) {
 	}
 	h.ask("/v1/group/member/list", "bob", body{"groupId": g, "limit": 101}).want(chat.BadParameter)
 	h.ask("/v1/group/member/list", "bob", body{"groupId": "none"}).want(chat.GroupMissing)
-	h.proven("/v1/group/member/list", "10001", body{"groupId": g}).want(chat.NotMember)
-	h.proven("/v1/group/member/list", "lld", body{"groupId": g}).want(chat.OK)
-	h.proven("/v1/group/member/list", "admin", body{"groupId": g}).want(chat.OK)
+	h.signed("/v1/group/member/list", "10001", body{"groupId": g}).want(chat.NotMember)
+	h.signed("/v1/group/member/list", "lld", body{"groupId": g}).want(chat.OK)
+	h.signed("/v1/group/member/list", "admin", body{"groupId": g}).want(chat.OK)
 	var info groupInfo
-	h.proven("/v1/group/getGroupInfo", "10001", body{"groupId": g}).want(chat.OK, &info)
+	h.signed("/v1/group/getGroupInfo", "10001", body{"groupId": g}).want(chat.OK, &info)
 	if len(info.MemberList) != 0 || info.MemberCount != 5 {
 		t.Errorf("a stranger sees %d members of %d of a private group; want none of 5", len(info.MemberList), info.MemberCount)
 	}

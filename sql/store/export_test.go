@@ -59,7 +59,6 @@ const (
 	MembersAfter       = db.MembersAfter
 	Staff              = db.Staff
 	CountMembers       = db.CountMembers
-	ExistingUsers      = db.ExistingUsers
 	JoinedGroups       = db.JoinedGroups
 	CountJoinedGroups  = db.CountJoinedGroups
 	JoinRequests       = db.JoinRequests

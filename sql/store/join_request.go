@@ -12,23 +12,13 @@ import (
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
 )
 
-// RequestStatus tells what has become of somebody's request. The numbers are the original's.
-type RequestStatus int16
-
-// The statuses of requests.
-const (
-	RequestOpen     RequestStatus = 0
-	RequestAgreed   RequestStatus = 1
-	RequestRejected RequestStatus = 2
-)
-
 // JoinRequest is a user's request to join a group.
 type JoinRequest struct {
 	ID        int64 // 0: he needed none, and has joined
 	Group     chat.Conversation
 	User      chat.UserID
 	Wording   string
-	Status    RequestStatus
+	Status    int32 // as of friend requests
 	HandledBy chat.UserID
 	CreatedAt time.Time
 	UpdatedAt time.Time
@@ -37,7 +27,7 @@ type JoinRequest struct {
 func joinRequestOf(row db.GroupJoinRequest) JoinRequest {
 	return JoinRequest{
 		ID: row.RequestID, Group: chat.GroupOf(chat.AppID(row.AppID), row.GroupID), User: chat.UserID(row.UserID), Wording: row.Wording,
-		Status: RequestStatus(row.Status), HandledBy: chat.UserID(row.HandledBy), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
+		Status: int32(row.Status), HandledBy: chat.UserID(row.HandledBy), CreatedAt: row.CreatedAt, UpdatedAt: row.UpdatedAt,
 	}
 }
 
@@ -121,7 +111,7 @@ func (s *Store) DecideJoinRequest(
 			return err
 		}
 		row, err := q.CloseJoinRequest(ctx, db.CloseJoinRequestParams{
-			AppID: int32(app), RequestID: id, Status: int16(status), HandledBy: string(by),
+			AppID: int32(app), RequestID: id, Status: int16(status), HandledBy: string(by), //nolint:gosec // one of three
 		})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return chat.Error{Code: chat.RequestMissing}
@@ -175,7 +165,7 @@ func tellRequested(ctx context.Context, q *db.Queries, r *Requested, tell func(R
 // JoinRequests returns a group's requests of a status, those that came last first, at most limit of them; before is the id of the last one of
 // the page before, 0: there is none. Managers and the owner may see them.
 func (s *Store) JoinRequests(
-	ctx context.Context, group chat.Conversation, by chat.UserID, admin bool, status RequestStatus, before int64, limit int,
+	ctx context.Context, group chat.Conversation, by chat.UserID, admin bool, status int32, before int64, limit int,
 ) ([]JoinRequest, error) {
 	if err := s.mayManage(ctx, group, by, admin); err != nil {
 		return nil, err
@@ -184,7 +174,7 @@ func (s *Store) JoinRequests(
 		before = math.MaxInt64
 	}
 	rows, err := s.queries.JoinRequests(ctx, db.JoinRequestsParams{
-		AppID: int32(group.App), GroupID: group.A, Status: int16(status), Before: before, MaxRows: int32(limit), //nolint:gosec // a page
+		AppID: int32(group.App), GroupID: group.A, Status: int16(status), Before: before, MaxRows: int32(limit), //nolint:gosec // one of three; a page
 	})
 	if err != nil {
 		return nil, groupError("read the requests to join", group, err)
