@@ -44,7 +44,12 @@ type applyToGroup struct {
 	Wording string `json:"wording" is:"max=200" about:"What the managers and the owner are to read."`
 }
 
+// applyToGroup asks the app's webhook first, as of one who is to be added: it may refuse, but there is nobody to take instead.
 func (a *API) applyToGroup(ctx context.Context, c *call, in *applyToGroup) (joinRequest, error) {
+	asked := addMembersAsked{c.asker(), &manyMembers{GroupID: in.GroupID, Members: []memberInfo{{MemberID: string(c.user), JoinType: "apply"}}}}
+	if _, err := a.askHook(ctx, c, chat.HookMemberAdd, asked); err != nil {
+		return joinRequest{}, err
+	}
 	r, err := a.store.ApplyToGroup(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, in.Wording, c.tellRequested)
 	if err != nil {
 		return joinRequest{}, err

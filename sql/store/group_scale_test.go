@@ -11,14 +11,14 @@ import (
 	"github.com/whaleshark-im/whaleshark/sql/storetest"
 )
 
-// TestGroupQueriesUseIndexes has 200,000 members in 2,000 groups, one of which has half of them.
+// TestGroupQueriesUseIndexes has a million members in 10,000 groups, one of which has half of them.
 func TestGroupQueriesUseIndexes(t *testing.T) {
 	url := storetest.URL(t)
 	run(t, url,
-		`INSERT INTO chat_group (app_id, group_id, owner_id, max_members) SELECT 10001, 'g' || n, 'u1', 1000000 FROM generate_series(1, 2000) AS n`,
-		`INSERT INTO group_member (app_id, group_id, user_id) SELECT 10001, 'g1', 'u' || n FROM generate_series(1, 100000) AS n`,
+		`INSERT INTO chat_group (app_id, group_id, owner_id, max_members) SELECT 10001, 'g' || n, 'u1', 1000000 FROM generate_series(1, 10000) AS n`,
+		`INSERT INTO group_member (app_id, group_id, user_id) SELECT 10001, 'g1', 'u' || n FROM generate_series(1, 500000) AS n`,
 		`INSERT INTO group_member (app_id, group_id, user_id, role)
-		 SELECT 10001, 'g' || g, 'u' || n, CASE WHEN n = 1 THEN 2 ELSE 0 END FROM generate_series(2, 2000) AS g, generate_series(1, 50) AS n`,
+		 SELECT 10001, 'g' || g, 'u' || n, CASE WHEN n = 1 THEN 2 ELSE 0 END FROM generate_series(2, 10000) AS g, generate_series(1, 50) AS n`,
 		`UPDATE group_member SET role = 2 WHERE group_id = 'g1' AND user_id = 'u1'`,
 		`INSERT INTO group_join_request (app_id, group_id, user_id, status)
 		 SELECT 10001, 'g' || n % 50, 'x' || n, n % 3 FROM generate_series(1, 50000) AS n`,
