@@ -22,6 +22,27 @@ func (h *History) Newest(ctx context.Context, user chat.UserKey, limit int) (con
 	return conversations, more, err
 }
 
+// NewestPlaces returns where the newest change of any of the user's conversations stands, and the newest of any of his groups: who has been told
+// all up to there has nothing to ask for. 0: there is none.
+func (h *History) NewestPlaces(ctx context.Context, user chat.UserKey) (conversations, groups chat.Place, err error) {
+	err = h.cut(ctx, user, func(c *cut) error {
+		tail, err := c.tail(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if conversations, groups, err = c.db.NewestPlaces(ctx, user); err != nil {
+			return err
+		}
+		for _, t := range tail {
+			if conversations = max(conversations, t.news()); !t.isPair() {
+				groups = max(groups, t.groupPlace())
+			}
+		}
+		return nil
+	})
+	return conversations, groups, err
+}
+
 // Wanted is a conversation, and the newest message of it that somebody has.
 type Wanted struct {
 	Conversation chat.Conversation

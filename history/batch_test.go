@@ -36,6 +36,7 @@ func (w *world) checkNewest(h *history.History, user chat.UserKey) {
 		want = append(want, s.Conversation)
 	}
 	slices.Reverse(want)
+	w.checkNewestPlaces(h, user)
 	limit := 1 + w.rand.IntN(4)
 	got, more, err := h.Newest(w.t.Context(), user, limit)
 	w.must(err)
@@ -43,6 +44,20 @@ func (w *world) checkNewest(h *history.History, user chat.UserKey) {
 	if more != (len(want) > limit) {
 		w.t.Fatalf("beside %d of %d conversations there are more: %v", limit, len(want), more)
 	}
+}
+
+func (w *world) checkNewestPlaces(h *history.History, user chat.UserKey) {
+	w.t.Helper()
+	var want [2]chat.Place
+	if all := w.naive.changes(user, 0); len(all) > 0 {
+		want[0] = all[len(all)-1].Place
+	}
+	if all := w.naive.groups(user, 0); len(all) > 0 {
+		want[1] = all[len(all)-1].Place
+	}
+	conversations, groups, err := h.NewestPlaces(w.t.Context(), user)
+	w.must(err)
+	same(w, [2]chat.Place{conversations, groups}, want, "where the newest change of %v's conversations and of his groups stands", user)
 }
 
 func (w *world) checkBatch(h *history.History, user chat.UserKey) {
