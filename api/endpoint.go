@@ -111,5 +111,6 @@ func (a *API) endpoints() []endpoint {
 		a.conversationEndpoints(),
 		a.messageEndpoints(),
 		a.storedMessageEndpoints(),
+		a.joinedGroupEndpoints(),
 	)
 }

@@ -22,5 +22,7 @@ func (a *API) getUserSequence(ctx context.Context, c *call, in *userID) (map[str
 	if err != nil {
 		return nil, err
 	}
-	return map[string]int64{"friendShipSeq": s.Friendship, "friendShipRequestSeq": s.FriendRequest, "friendShipGroupSeq": s.FriendGroup}, nil
+	return a.withPlaces(ctx, chat.UserKey{App: c.app.ID, User: chat.UserID(in.UserID)}, map[string]int64{
+		"friendShipSeq": s.Friendship, "friendShipRequestSeq": s.FriendRequest, "friendShipGroupSeq": s.FriendGroup,
+	})
 }
