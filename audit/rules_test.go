@@ -145,14 +145,17 @@ func TestVerifyFindsWhatTheLogMayNotSay(t *testing.T) {
 
 func TestVerifyFindsWhatTheRowsMayNotSay(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
-		"a body that was recalled": {`UPDATE message SET body = 'hi', extra = '', recalled = NULL WHERE seq = 1`, "postgres does not have the message at place"},
-		"a body that is gone":      {`UPDATE message SET body = NULL, extra = NULL WHERE seq = 3`, "postgres has another body"},
-		"a recall of its own":      {`UPDATE message SET body = NULL, extra = NULL, recalled = 1030 WHERE seq = 3`, "recalled, and the log does not"},
-		"a recall elsewhere":       {`UPDATE message SET recalled = 1030 WHERE seq = 1`, "postgres has the message recalled at place 1030"},
-		"a stay that is missing":   {`DELETE FROM membership WHERE user_id = 'alice'`, "postgres does not have alice's stay"},
-		"a stay of its own":        {`INSERT INTO membership SELECT conversation_id, joined, 9, 0, place, 0, app_id, 0, false, 'frank' FROM membership WHERE role = 2`, "a stay of frank that the log does not"},
-		"a stay that never ends":   {`UPDATE membership SET left_place = NULL WHERE left_place > 0`, "postgres has eve's stay as"},
-		"a role of its own":        {`UPDATE membership SET role = 1 WHERE user_id = 'bob'`, "postgres has bob's stay as"},
+		"a body that was recalled":  {`UPDATE message SET body = 'hi', extra = '', recalled = NULL WHERE seq = 1`, "postgres does not have the message at place"},
+		"a body that is gone":       {`UPDATE message SET body = NULL, extra = NULL WHERE seq = 3`, "postgres has another body"},
+		"a recall of its own":       {`UPDATE message SET body = NULL, extra = NULL, recalled = 1030 WHERE seq = 3`, "recalled, and the log does not"},
+		"a recall elsewhere":        {`UPDATE message SET recalled = 1030 WHERE seq = 1`, "postgres has the message recalled at place 1030"},
+		"a stay that is missing":    {`DELETE FROM membership WHERE user_id = 'alice'`, "postgres does not have alice's stay"},
+		"a stay of its own":         {`INSERT INTO membership SELECT conversation_id, joined, 9, 0, place, 0, app_id, 0, false, 'frank' FROM membership WHERE role = 2`, "a stay of frank that the log does not"},
+		"a stay that never ends":    {`UPDATE membership SET left_place = NULL WHERE left_place > 0`, "postgres has eve's stay as"},
+		"settings that are missing": {`DELETE FROM conversation_setting WHERE user_id = 'bob'`, "postgres does not have bob's settings"},
+		"settings of their own":     {`INSERT INTO conversation_setting SELECT conversation_id, 0, 1030, app_id, true, NULL, 'alice' FROM membership WHERE role = 2`, "settings of alice that the log does not"},
+		"another setting":           {`UPDATE conversation_setting SET muted = NULL WHERE user_id = 'bob'`, "postgres has bob's settings as"},
+		"a role of its own":         {`UPDATE membership SET role = 1 WHERE user_id = 'bob'`, "postgres has bob's stay as"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, s, url := play(t, teamLog(), 0)

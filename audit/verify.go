@@ -28,6 +28,7 @@ type Rows interface {
 	Messages(ctx context.Context, lo, hi chat.Place, limit int) ([]store.Message, error)
 	Rejected(ctx context.Context, lo, hi chat.Place) ([]store.Rejected, error)
 	Memberships(ctx context.Context, after store.StayKey, limit int) ([]store.Stay, store.StayKey, error)
+	Settings(ctx context.Context, after store.SettingKey, limit int) ([]store.UserSettings, store.SettingKey, error)
 }
 
 // Fault is the first thing that is not as it must be.
@@ -107,6 +108,9 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 	}
 	if err == nil {
 		err = v.compareStays(ctx)
+	}
+	if err == nil {
+		err = v.compareSettings(ctx)
 	}
 	if err == nil {
 		err = v.marksAreInTheLog()
@@ -339,6 +343,8 @@ func differs(want, got *chat.Record, recalled bool) string {
 		return "message id"
 	case want.Digest != got.Digest:
 		return "digest"
+	case want.Asked != got.Asked:
+		return "digest of what was asked for"
 	case recalled && !got.Erased, got.Erased && !recalled && !want.Erased:
 		return "body"
 	case got.Erased:

@@ -68,71 +68,33 @@ func sampleOtherBlock() *chat.Block {
 	}
 }
 
-// sampleInfoBlock has changes of groups with what describes them, and settings.
-func sampleInfoBlock() *chat.Block {
-	group, by := chat.GroupOf(10001, "team"), chat.Device{App: 10001, User: "alice"}
+// sampleReplacedBlock has messages that say something else than was asked for.
+func sampleReplacedBlock() *chat.Block {
+	pair := chat.PairOf(10001, "alice", "bob")
+	asked := chat.DigestOf("oh, hell", "x")
 	return &chat.Block{
 		Partition: 3, Prev: 43, Time: time.UnixMilli(1_700_000_000_789), Checkpoint: chat.Checkpoint{Life: 99, Low: 21},
 		Records: []chat.Record{
-			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
-				Kind: chat.GroupCreated, Version: 1, Users: []chat.UserID{"alice"}, Info: `{"groupType":1,"groupName":"Team"}`,
-			}},
-			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
-				Kind: chat.GroupUpdated, Version: 2, Info: `{"introduction":"we"}`,
-			}},
-			{Kind: chat.GroupRecord, Conversation: group, Sender: by, Change: &chat.Change{
-				Kind: chat.MemberUpdated, Version: 3, Users: []chat.UserID{"alice"}, Info: `{"alias":"al"}`,
-			}},
-			{Kind: chat.SettingRecord, Conversation: group, Sender: alice, Setting: &chat.Setting{Mute: chat.On, Top: chat.Off}},
-			{Kind: chat.SettingRecord, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, Setting: &chat.Setting{Delete: true}},
-			{Kind: chat.SettingRecord, Conversation: group, Sender: alice, Setting: &chat.Setting{Top: chat.On, Delete: true, Silent: true}},
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m4", Seq: 3, MessageTime: 5,
+				Digest: chat.DigestOf("oh, ****", ""), Body: "oh, ****", Asked: asked,
+			},
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m5", Seq: 4,
+				Digest: chat.DigestOf("****", ""), Erased: true, Asked: asked,
+			},
 		},
 	}
 }
 
-func TestInfoIsAnObject(t *testing.T) {
-	one := []chat.UserID{"alice"}
-	for name, c := range map[string]struct {
-		change chat.Change
-		ok     bool
-	}{
-		"none":                    {chat.Change{Kind: chat.RoleSet}, true},
-		"of a new group":          {chat.Change{Kind: chat.GroupCreated, Info: ` {"groupName":"x"}`}, true},
-		"of a group":              {chat.Change{Kind: chat.GroupUpdated, Info: `{}`}, true},
-		"of a member":             {chat.Change{Kind: chat.MemberUpdated, Users: one, Info: `{"alias":"x"}`}, true},
-		"of nobody":               {chat.Change{Kind: chat.MemberUpdated, Info: `{}`}, false},
-		"of a user as a group":    {chat.Change{Kind: chat.GroupUpdated, Users: one, Info: `{}`}, false},
-		"nothing is updated":      {chat.Change{Kind: chat.GroupUpdated}, false},
-		"of what has none":        {chat.Change{Kind: chat.RoleSet, Info: `{}`}, false},
-		"a list":                  {chat.Change{Kind: chat.GroupUpdated, Info: `[]`}, false},
-		"half an object":          {chat.Change{Kind: chat.GroupUpdated, Info: `{"a":`}, false},
-		"an object and something": {chat.Change{Kind: chat.GroupUpdated, Info: `{},"x":1`}, false},
-		"too long":                {chat.Change{Kind: chat.GroupUpdated, Info: `{"a":"` + strings.Repeat("x", chat.MaxInfo) + `"}`}, false},
-	} {
-		if err := c.change.Check(); (err == nil) != c.ok {
-			t.Errorf("%s: %v; want it to be right: %t", name, err, c.ok)
-		}
-	}
+func sampleVerdict() chat.HookVerdict {
+	return chat.HookVerdict{Kind: chat.HookReplaced, Body: "oh, ****", Extra: "x"}
 }
 
 func sampleRequest() *chat.Request {
 	return &chat.Request{
 		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
 		First: true, Deadline: time.UnixMilli(1_700_000_000_123),
-	}
-}
-
-func sampleSettingRequest() *chat.Request {
-	return &chat.Request{
-		Kind: chat.AskSetting, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, Deadline: time.UnixMilli(1_700_000_000_123),
-		Setting: &chat.Setting{Mute: chat.Off, Top: chat.On, Delete: true},
-	}
-}
-
-func sampleInfoRequest() *chat.Request {
-	return &chat.Request{
-		Kind: chat.AskChange, Conversation: chat.GroupOf(10001, "team"), Sender: chat.Device{App: 10001, User: "alice"},
-		Deadline: time.UnixMilli(1_700_000_000_123), Change: sampleInfoBlock().Records[1].Change,
 	}
 }
 
@@ -177,11 +139,14 @@ func TestGoldenForms(t *testing.T) {
 	golden("block_info", chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{1, 2, 3}))
 	golden("request_setting", chat.AppendRequest(nil, sampleSettingRequest()))
 	golden("request_info", chat.AppendRequest(nil, sampleInfoRequest()))
+	golden("block_replaced", chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
 	answer := sampleAnswer()
 	golden("answer", chat.AppendAnswer(nil, &answer))
+	verdict := sampleVerdict()
+	golden("verdict", chat.AppendHookVerdict(nil, &verdict))
 }
 
 func TestFormsComeBackAsTheyWere(t *testing.T) {
@@ -198,6 +163,11 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	}
 	info := sampleInfoBlock()
 	gotInfo, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, info, chat.Hash{1}), chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := sampleReplacedBlock()
+	gotReplaced, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, replaced, chat.Hash{1}), chat.Hash{1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,16 +196,23 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	verdict := sampleVerdict()
+	gotVerdict, err := chat.DecodeHookVerdict(chat.AppendHookVerdict(nil, &verdict))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, diff := range map[string]string{
-		"answer":  cmp.Diff(answer, gotAnswer),
-		"block":   cmp.Diff(block, gotBlock),
-		"other":   cmp.Diff(other, gotOther),
-		"info":    cmp.Diff(info, gotInfo),
-		"set":     cmp.Diff(sampleSettingRequest(), gotSetting),
-		"change":  cmp.Diff(sampleInfoRequest(), gotInfoRequest),
-		"request": cmp.Diff(sampleRequest(), gotRequest),
-		"signal":  cmp.Diff(sampleSignal(), gotSignal),
-		"push":    cmp.Diff(samplePush(), gotPush),
+		"answer":   cmp.Diff(answer, gotAnswer),
+		"verdict":  cmp.Diff(verdict, gotVerdict),
+		"replaced": cmp.Diff(replaced, gotReplaced),
+		"block":    cmp.Diff(block, gotBlock),
+		"other":    cmp.Diff(other, gotOther),
+		"info":     cmp.Diff(info, gotInfo),
+		"set":      cmp.Diff(sampleSettingRequest(), gotSetting),
+		"change":   cmp.Diff(sampleInfoRequest(), gotInfoRequest),
+		"request":  cmp.Diff(sampleRequest(), gotRequest),
+		"signal":   cmp.Diff(sampleSignal(), gotSignal),
+		"push":     cmp.Diff(samplePush(), gotPush),
 	} {
 		if diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -245,8 +222,15 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 
 // TestAFlippedBitIsFound flips each bit of a block in turn: decoding it after its predecessor must fail, or yield the same block.
 func TestAFlippedBitIsFound(t *testing.T) {
+	for _, block := range []*chat.Block{sampleBlock(), sampleReplacedBlock()} {
+		flipBits(t, block)
+	}
+}
+
+func flipBits(t *testing.T, block *chat.Block) {
+	t.Helper()
 	prev := chat.Hash{1}
-	good := chat.AppendBlock(nil, sampleBlock(), prev)
+	good := chat.AppendBlock(nil, block, prev)
 	want, err := chat.DecodeBlockAfter(good, prev)
 	if err != nil {
 		t.Fatal(err)
@@ -276,10 +260,11 @@ func erasureFlag(want, got *chat.Block) bool {
 func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
+	f.Add(chat.AppendRequest(nil, sampleSettingRequest()))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
-	f.Add(chat.AppendRequest(nil, sampleSettingRequest()))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))
 	f.Add(chat.AppendPush(nil, samplePush()))
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -9,7 +9,8 @@ import (
 type verdictKind uint8
 
 const (
-	hold verdictKind = iota
+	hold  verdictKind = iota
+	await             // the app is asked
 	pass
 	repeat
 	place
@@ -24,6 +25,8 @@ type verdict struct {
 	stored    Stored    // of a repeat
 	read, seq Seq       // of a read: the position before, and the new one, or the one that stands
 	target    *Targeted // of a recall
+
+	replaced *HookVerdict // of a message: what it says instead; nil: what was asked
 }
 
 func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
@@ -102,7 +105,7 @@ func (s *Sequencer) judgeMessage(p *pending, now time.Time) verdict {
 	}
 	switch code, looked := s.maySay(p, now); {
 	case code == OK:
-		return verdict{kind: place}
+		return s.judgeHook(p)
 	case looked && s.know.renew(p):
 		s.lacks(p, now)
 		return verdict{kind: hold}

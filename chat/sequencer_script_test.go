@@ -22,6 +22,7 @@ type script struct {
 	askedAt  time.Time
 	facts    chat.Facts
 	log      []chat.Entry
+	hooks    map[string]chat.HookKey // what the app was asked, by the message's id
 	rosters  int
 	members  int
 }
@@ -54,6 +55,7 @@ func TestSequencerScripts(t *testing.T) {
 }
 
 func (x *script) begin() {
+	x.hooks = make(map[string]chat.HookKey)
 	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters, RosterMembers: x.members})
 }
 
@@ -79,6 +81,8 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.settle(t)
 	case "answer":
 		return x.answer()
+	case "app", "hooks", "verdicts":
+		return x.app(t, d)
 	case "postgres-fails":
 		for _, n := range x.asked {
 			x.s.LookUpFailed(n)

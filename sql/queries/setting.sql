@@ -13,3 +13,14 @@ FROM (
 ON CONFLICT (conversation_id, user_id) DO UPDATE
 SET muted = COALESCE(EXCLUDED.muted, s.muted), top = COALESCE(EXCLUDED.top, s.top), cleared = GREATEST(s.cleared, EXCLUDED.cleared), place = EXCLUDED.place
 WHERE s.place < EXCLUDED.place;
+
+-- AllSettings pages through the settings of all users.
+-- name: AllSettings :many
+SELECT
+    c.token, s.conversation_id, s.user_id, (CASE WHEN s.muted THEN 2 WHEN NOT s.muted THEN 1 ELSE 0 END)::smallint AS mute,
+    (CASE WHEN s.top THEN 2 WHEN NOT s.top THEN 1 ELSE 0 END)::smallint AS top, s.cleared, s.place
+FROM conversation_setting AS s
+JOIN conversation AS c USING (conversation_id)
+WHERE (s.conversation_id, s.user_id) > (@conversation_id::bigint, @user_id::text)
+ORDER BY s.conversation_id, s.user_id
+LIMIT @max_rows;

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -40,4 +41,35 @@ func chatSettings(mute, top int16, cleared, at int64) chat.Settings {
 	return chat.Settings{
 		Mute: chat.Switch(mute), Top: chat.Switch(top), Cleared: chat.Place(cleared), At: chat.Place(at), //nolint:gosec // a switch is 0 to 2
 	}
+}
+
+// UserSettings are a user's settings of a conversation, as the rows have them.
+type UserSettings struct {
+	chat.ReadKey
+	chat.Settings
+}
+
+// SettingKey is where a page of settings ended. The zero key is before the first.
+type SettingKey struct {
+	conversation int64
+	user         chat.UserID
+}
+
+// Settings returns all settings after a key, at most limit of them, and the key for those that follow.
+func (s *Store) Settings(ctx context.Context, after SettingKey, limit int) ([]UserSettings, SettingKey, error) {
+	rows, err := s.queries.AllSettings(ctx, after.conversation, string(after.user), int32(limit)) //nolint:gosec // a page
+	if err != nil {
+		return nil, after, fmt.Errorf("read settings: %w", err)
+	}
+	settings := make([]UserSettings, len(rows))
+	for i, row := range rows {
+		c, err := chat.ParseConversation(row.Token)
+		if err != nil {
+			return nil, after, fmt.Errorf("read settings: %w", err)
+		}
+		settings[i].ReadKey = chat.ReadKey{Conversation: c, User: chat.UserID(row.UserID)}
+		settings[i].Settings = chatSettings(row.Mute, row.Top, row.Cleared, row.Place)
+		after = SettingKey{row.ConversationID, chat.UserID(row.UserID)}
+	}
+	return settings, after, nil
 }

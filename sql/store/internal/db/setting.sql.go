@@ -9,6 +9,56 @@ import (
 	"context"
 )
 
+const AllSettings = `-- name: AllSettings :many
+SELECT
+    c.token, s.conversation_id, s.user_id, (CASE WHEN s.muted THEN 2 WHEN NOT s.muted THEN 1 ELSE 0 END)::smallint AS mute,
+    (CASE WHEN s.top THEN 2 WHEN NOT s.top THEN 1 ELSE 0 END)::smallint AS top, s.cleared, s.place
+FROM conversation_setting AS s
+JOIN conversation AS c USING (conversation_id)
+WHERE (s.conversation_id, s.user_id) > ($1::bigint, $2::text)
+ORDER BY s.conversation_id, s.user_id
+LIMIT $3
+`
+
+type AllSettingsRow struct {
+	Token          string
+	ConversationID int64
+	UserID         string
+	Mute           int16
+	Top            int16
+	Cleared        int64
+	Place          int64
+}
+
+// AllSettings pages through the settings of all users.
+func (q *Queries) AllSettings(ctx context.Context, conversationID int64, userID string, maxRows int32) ([]AllSettingsRow, error) {
+	rows, err := q.db.Query(ctx, AllSettings, conversationID, userID, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AllSettingsRow
+	for rows.Next() {
+		var i AllSettingsRow
+		if err := rows.Scan(
+			&i.Token,
+			&i.ConversationID,
+			&i.UserID,
+			&i.Mute,
+			&i.Top,
+			&i.Cleared,
+			&i.Place,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const PutSettings = `-- name: PutSettings :exec
 INSERT INTO conversation_setting AS s (conversation_id, app_id, user_id, muted, top, cleared, place)
 SELECT
