@@ -23,9 +23,9 @@ var memberCodes = []chat.Code{chat.GroupMissing, chat.NotMember, chat.GroupIsMut
 func (a *API) messageEndpoints() []endpoint {
 	return of("message",
 		define("/v1/message/send", "Says something to a user, as if a device of the sender had sent it: it is checked, numbered, kept and pushed.",
-			forUsers, a.sendMessage, slices.Concat(sayCodes, friendCodes, []chat.Code{chat.MessageIDReused, chat.Busy})...),
+			forUsers, a.sendMessage, slices.Concat(sayCodes, friendCodes, []chat.Code{chat.MessageIDReused, chat.Vetoed, chat.Busy})...),
 		define("/v1/group/sendMessage", "Says something in a group, likewise.",
-			forUsers, a.sendGroupMessage, slices.Concat(sayCodes, memberCodes, []chat.Code{chat.MessageIDReused, chat.Busy})...),
+			forUsers, a.sendGroupMessage, slices.Concat(sayCodes, memberCodes, []chat.Code{chat.MessageIDReused, chat.Vetoed, chat.Busy})...),
 		define("/v1/message/p2pCheckSend", "Tells whether a message to a user would be refused now, and with which code.",
 			forUsers, a.checkSend, slices.Concat(sayCodes, friendCodes)...),
 		define("/v1/message/groupCheckSend", "Tells whether a message to a group would be refused now, and with which code; toId is the group's id.",

@@ -193,6 +193,29 @@ func TestRefusalsOfMessagesInGroups(t *testing.T) {
 	h.ask("/v1/message/groupCheckSend", "alice", body{"toId": "team"}).want(chat.BadParameter).mentions("fromId")
 }
 
+// TestAnAppMayRefuseOrReplaceAMessage answers in the app's place.
+func TestAnAppMayRefuseOrReplaceAMessage(t *testing.T) {
+	h := open(t)
+	h.exec(`UPDATE app SET hook_url = 'http://app', hooks = '{message.send.before}'`)
+	h.teamIsThere()
+	if err := h.conn.ServeBefore(t.Context(), func(_ context.Context, q *chat.Request) chat.HookVerdict {
+		if q.Body == "bad" {
+			return chat.HookVerdict{Kind: chat.HookVetoed}
+		}
+		return chat.HookVerdict{Kind: chat.HookReplaced, Body: "[" + q.Body + "]"}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.ask(sendPath, "alice", body{"toId": "bob", "messageBody": "bad"}).want(chat.Vetoed)
+	h.ask(sendGroupPath, "alice", body{"groupId": "team", "messageBody": "bad"}).want(chat.Vetoed)
+	if at := h.says("alice", "bob", "good"); at.MessageSequence != 1 {
+		t.Errorf("what is allowed is %+v", at)
+	}
+	if rows := pages[messageRow](h, offlinePath, "bob", nil, 10); bodiesOf(rows) != "[good]" {
+		t.Errorf("bob gets %q", bodiesOf(rows))
+	}
+}
+
 func TestWhatIsWrongWithAMessage(t *testing.T) {
 	h := open(t, func(c *Config) { c.Auth = AuthRequired })
 	long := strings.Repeat("x", wire.DefaultLimits.Body)
