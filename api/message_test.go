@@ -290,8 +290,8 @@ func TestRecallsAndReads(t *testing.T) {
 	}
 }
 
-// full is a house whose log takes no more, as its sequencer says.
-func full(t *testing.T) *house {
+// shell is a house without workers and edges.
+func shell(t *testing.T) (*house, context.Context, *sync.WaitGroup) {
 	t.Helper()
 	h := &house{t: t, store: storetest.New(t)}
 	if err := h.store.Seed(t.Context()); err != nil {
@@ -303,6 +303,23 @@ func full(t *testing.T) *house {
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	t.Cleanup(func() { stop(); running.Wait() })
+	h.serve(ctx, &running, []func(*Config){func(c *Config) { c.RequestTimeout = 300 * time.Millisecond }})
+	return h, ctx, &running
+}
+
+// TestNobodyAnswers sends where no sequencer is: what became of it is unknown, and who asks is told with what to ask again.
+func TestNobodyAnswers(t *testing.T) {
+	h, _, _ := shell(t)
+	var at placed
+	h.ask(sendPath, "alice", body{"toId": "bob", "messageBody": "hi"}).want(chat.Unavailable, &at).mentions("unknown")
+	if at.MessageID == "" || at.MessageKey != 0 {
+		t.Errorf("the answer says %+v", at)
+	}
+}
+
+// TestAFullLogIsBusy has a sequencer that says so.
+func TestAFullLogIsBusy(t *testing.T) {
+	h, ctx, running := shell(t)
 	running.Go(func() { h.conn.HeedFull(ctx) })
 	running.Go(func() {
 		h.conn.Work(ctx, streams.RoleSequence, func(context.Context, *streams.Generation, *streams.Members) (streams.Duty, error) {
@@ -316,20 +333,38 @@ func full(t *testing.T) *house {
 			}, nil
 		})
 	})
-	h.serve(ctx, &running, []func(*Config){func(c *Config) { c.RequestTimeout = 300 * time.Millisecond }})
-	return h
-}
-
-func TestAFullLogIsBusy(t *testing.T) {
-	h := full(t)
 	for path, in := range map[string]body{
-		sendPath:                              {"toId": "bob", "messageBody": "hi"},
-		sendGroupPath:                         {"groupId": "team", "messageBody": "hi"},
-		recallPath:                            {"toId": "bob", "messageSequence": 1},
-		readPath:                              {"toId": "bob", "messageSequence": 1},
-		"/v1/conversation/deleteConversation": {"conversationId": "0_alice_bob"},
-		"/v1/conversation/updateConversation": {"conversationId": "0_alice_bob", "isTop": 1},
+		sendPath:      {"toId": "bob", "messageBody": "hi"},
+		sendGroupPath: {"groupId": "team", "messageBody": "hi"},
+		recallPath:    {"toId": "bob", "messageSequence": 1},
+		readPath:      {"toId": "bob", "messageSequence": 1},
+		deletePath:    {"conversationId": "0_alice_bob"},
+		updatePath:    {"conversationId": "0_alice_bob", "isTop": 1},
 	} {
 		h.eventually(path+" is answered with busy", func() bool { return h.ask(path, "alice", in).Code == chat.Busy })
+	}
+}
+
+// TestOneMessageSentByManyAtOnce is said once.
+func TestOneMessageSentByManyAtOnce(t *testing.T) {
+	h := open(t)
+	var at [20]placed
+	var senders sync.WaitGroup
+	for i := range at {
+		senders.Go(func() {
+			a := h.ask(sendPath, "alice", body{"messageId": "m1", "messageTime": 5, "toId": "bob", "messageBody": "hi"})
+			if err := json.Unmarshal(a.Data, &at[i]); err != nil || a.Code != chat.OK {
+				t.Errorf("answered %d %q, %v", a.Code, a.Msg, err)
+			}
+		})
+	}
+	senders.Wait()
+	for _, x := range at {
+		if x != at[0] || x.MessageSequence != 1 {
+			t.Errorf("one hears %+v, another %+v", at[0], x)
+		}
+	}
+	if rows := pages[messageRow](h, offlinePath, "bob", nil, 10); len(rows) != 1 {
+		t.Errorf("bob gets %q", bodiesOf(rows))
 	}
 }
