@@ -131,17 +131,18 @@ func flag(on bool) int32 {
 	return 0
 }
 
-func (a *API) syncConversations(ctx context.Context, c *call, in *since) (*page[conversationRow], error) {
+func (a *API) syncConversations(ctx context.Context, c *call, in *syncSince) (*syncPage[conversationRow], error) {
 	changes, err := a.history.Changes(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err
 	}
-	out := &page[conversationRow]{MaxSequence: int64(changes.Cursor), Completed: changes.Completed}
+	out := &syncPage[conversationRow]{MaxSequence: int64(changes.Cursor), Completed: changes.Completed}
 	out.DataList = make([]conversationRow, len(changes.Summaries))
 	for i := range changes.Summaries {
 		out.DataList[i] = conversationRowOf(c.user, &changes.Summaries[i])
 	}
-	return out.fit(func(r *conversationRow) (int, int64) { return r.size(), r.Sequence }), nil
+	out.fit(func(r *conversationRow) (int, int64) { return r.size(), r.Sequence })
+	return out, nil
 }
 
 // withPlaces adds to a user's sequences that of his conversations and that of his groups: those of their newest changes.

@@ -144,7 +144,7 @@ func TestSequencesTellWhetherThereIsSomethingToSync(t *testing.T) {
 	}
 	end := func(path string) int64 {
 		t.Helper()
-		var p page[struct{}]
+		var p syncPage[struct{}]
 		h.ask(path, "bob", body{}).want(chat.OK, &p)
 		return p.MaxSequence
 	}
@@ -196,7 +196,7 @@ func TestSyncingConversationsTakesAFewStatements(t *testing.T) {
 	other.ask(conversationsPath, "bob", body{}).want(chat.OK) // connects, and prepares statements
 	for _, limit := range []int{1, 30} {
 		before := count.statements.Load()
-		var p page[conversationRow]
+		var p syncPage[conversationRow]
 		other.ask(conversationsPath, "bob", body{"maxLimit": limit}).want(chat.OK, &p)
 		if n := count.statements.Load() - before; len(p.DataList) != limit || n > 10 {
 			t.Errorf("%d conversations take %d statements; want 10 at most", len(p.DataList), n)

@@ -43,7 +43,7 @@ type joinedGroup struct {
 	UpdateTime     int64  `json:"updateTime,omitzero"`
 }
 
-func (a *API) syncJoinedGroups(ctx context.Context, c *call, in *since) (*page[joinedGroup], error) {
+func (a *API) syncJoinedGroups(ctx context.Context, c *call, in *syncSince) (*syncPage[joinedGroup], error) {
 	changes, err := a.history.Groups(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err
@@ -52,7 +52,7 @@ func (a *API) syncJoinedGroups(ctx context.Context, c *call, in *since) (*page[j
 	if err != nil {
 		return nil, err
 	}
-	out := &page[joinedGroup]{MaxSequence: int64(changes.Cursor), Completed: changes.Completed}
+	out := &syncPage[joinedGroup]{MaxSequence: int64(changes.Cursor), Completed: changes.Completed}
 	out.DataList = make([]joinedGroup, len(changes.Groups))
 	for i := range changes.Groups {
 		s := &changes.Groups[i]

@@ -20,7 +20,7 @@ func (a *API) storedMessageEndpoints() []endpoint {
 	)
 }
 
-func (a *API) syncOfflineMessages(ctx context.Context, c *call, in *since) (*page[messageRow], error) {
+func (a *API) syncOfflineMessages(ctx context.Context, c *call, in *syncSince) (*pulledPage, error) {
 	p, err := a.history.Pull(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err
@@ -29,12 +29,12 @@ func (a *API) syncOfflineMessages(ctx context.Context, c *call, in *since) (*pag
 }
 
 type syncPair struct {
-	since
+	syncSince
 	UserID string `json:"userId" is:"max=50" about:"Whose messages; without it the operater's."`
 	ToID   string `json:"toId" is:"max=50" about:"The other user; without it all others, and lastSequence and maxSequence are messageKeys."`
 }
 
-func (a *API) syncPairMessages(ctx context.Context, c *call, in *syncPair) (*page[messageRow], error) {
+func (a *API) syncPairMessages(ctx context.Context, c *call, in *syncPair) (*pulledPage, error) {
 	owner, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err
@@ -47,26 +47,30 @@ func (a *API) syncPairMessages(ctx context.Context, c *call, in *syncPair) (*pag
 		}
 		return pulled(owner.User, &p), nil
 	}
-	return a.syncMessages(ctx, key, chat.PairOf(key.App, key.User, chat.UserID(in.ToID)), &in.since)
+	return a.syncMessages(ctx, key, chat.PairOf(key.App, key.User, chat.UserID(in.ToID)), &in.syncSince)
 }
 
 type syncGroup struct {
-	since
+	syncSince
 	UserID  string `json:"userId" is:"max=50" about:"Who asks; without it the operater."`
 	GroupID string `json:"groupId" is:"required,max=50" about:"The group."`
 }
 
-func (a *API) syncGroupMessages(ctx context.Context, c *call, in *syncGroup) (*page[messageRow], error) {
+func (a *API) syncGroupMessages(ctx context.Context, c *call, in *syncGroup) (*pulledPage, error) {
 	owner, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err
 	}
-	return a.syncMessages(ctx, chat.UserKey{App: owner.App, User: owner.User}, chat.GroupOf(owner.App, in.GroupID), &in.since)
+	return a.syncMessages(ctx, chat.UserKey{App: owner.App, User: owner.User}, chat.GroupOf(owner.App, in.GroupID), &in.syncSince)
 }
 
+// lastSequence is above all that there are; clients may name any number.
+const lastSequence = 1 << 53
+
 // syncMessages returns what one conversation has after a number.
-func (a *API) syncMessages(ctx context.Context, owner chat.UserKey, of chat.Conversation, in *since) (*page[messageRow], error) {
-	p, err := a.history.Messages(ctx, owner, of, chat.Seq(in.LastSequence)+1, 0, false, int(in.MaxLimit))
+func (a *API) syncMessages(ctx context.Context, owner chat.UserKey, of chat.Conversation, in *syncSince) (*pulledPage, error) {
+	first := chat.Seq(min(in.LastSequence, lastSequence)) + 1
+	p, err := a.history.Messages(ctx, owner, of, first, 0, false, int(in.MaxLimit))
 	if err != nil {
 		return nil, err
 	}

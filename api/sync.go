@@ -7,25 +7,17 @@ import (
 	"github.com/whaleshark-im/whaleshark/history"
 )
 
-// since is what every question for what is new has: the original's.
-type since struct {
-	LastSequence int64 `json:"lastSequence" is:"max=9007199254740992" about:"What is up to it is known: the maxSequence of the page before; 0: nothing is."`
-	MaxLimit     int32 `json:"maxLimit" about:"How many rows may come; 0, or more than 100: 100."`
-}
-
-// page is a part of what is new, in order: whoever asks again with its maxSequence as lastSequence gets the next one.
-type page[Row any] struct {
-	MaxSequence int64 `json:"maxSequence" about:"All up to it is in this page and those before it; it never goes back."`
-	Completed   bool  `json:"completed" about:"There is no next page."`
-	Truncated   bool  `json:"truncated" about:"There was more than this server lets anybody pull: the oldest are left out."`
-	DataList    []Row `json:"dataList"`
+// pulledPage is a page of messages that are pulled, which goes back only so far.
+type pulledPage struct {
+	syncPage[messageRow]
+	Truncated bool `json:"truncated" about:"There was more than this server lets anybody pull: the oldest are left out."`
 }
 
 // pageRoom is how many bytes of messages a page may hold: what is more comes with the next one.
 const pageRoom = 1 << 20
 
 // fit cuts off the rows for which there is no room; the first one stays, whatever its size. Look tells a row's size and its sequence.
-func (p *page[Row]) fit(look func(*Row) (size int, sequence int64)) *page[Row] {
+func (p *syncPage[Row]) fit(look func(*Row) (size int, sequence int64)) {
 	room := pageRoom
 	last := p.MaxSequence
 	for i := range p.DataList {
@@ -36,7 +28,6 @@ func (p *page[Row]) fit(look func(*Row) (size int, sequence int64)) *page[Row] {
 		}
 		last = sequence
 	}
-	return p
 }
 
 // messageRow is a message as the pages of messages tell it: everything under all the names that the original and its clients have for it.
@@ -111,18 +102,20 @@ func conversationID(c chat.Conversation, owner chat.UserID) string {
 }
 
 // pulled is a page of the messages of many conversations, in the order of their keys.
-func pulled(owner chat.UserID, p *history.Pulled) *page[messageRow] {
-	x := &page[messageRow]{
-		MaxSequence: int64(p.MaxKey), Completed: p.Completed, Truncated: p.Truncated, DataList: messageRowsOf(owner, p.Messages),
-	}
-	return x.fit(func(r *messageRow) (int, int64) { return r.size(), r.MessageKey })
+func pulled(owner chat.UserID, p *history.Pulled) *pulledPage {
+	x := &pulledPage{Truncated: p.Truncated}
+	x.MaxSequence, x.Completed, x.DataList = int64(p.MaxKey), p.Completed, messageRowsOf(owner, p.Messages)
+	x.fit(func(r *messageRow) (int, int64) { return r.size(), r.MessageKey })
+	return x
 }
 
 // numbered is a page of one conversation's messages, in the order of their numbers.
-func numbered(owner chat.UserID, last int64, p *history.Page) *page[messageRow] {
-	x := &page[messageRow]{MaxSequence: last, Completed: !p.More, DataList: messageRowsOf(owner, p.Items)}
+func numbered(owner chat.UserID, last int64, p *history.Page) *pulledPage {
+	x := &pulledPage{}
+	x.MaxSequence, x.Completed, x.DataList = last, !p.More, messageRowsOf(owner, p.Items)
 	if n := len(x.DataList); n > 0 {
 		x.MaxSequence = x.DataList[n-1].Sequence
 	}
-	return x.fit(func(r *messageRow) (int, int64) { return r.size(), r.Sequence })
+	x.fit(func(r *messageRow) (int, int64) { return r.size(), r.Sequence })
+	return x
 }

@@ -30,7 +30,10 @@ func pages[Row any](h *house, path, user string, in body, limit int) (rows []Row
 	for n := 0; ; n++ {
 		all := body{"lastSequence": last, "maxLimit": limit}
 		maps.Copy(all, in)
-		var p page[Row]
+		var p struct {
+			syncPage[Row]
+			Truncated bool
+		}
 		a := h.ask(path, user, all).want(chat.OK, &p)
 		if p.DataList == nil || p.Truncated || len(p.DataList) > limit || p.MaxSequence < last || !p.Completed && p.MaxSequence == last || n > 1000 {
 			h.t.Fatalf("%s: page %d after %d is %s", a.asked, n, last, a.Data)
@@ -239,7 +242,7 @@ func TestAnAnswerHasItsBounds(t *testing.T) {
 	for range 20 {
 		h.says("alice", "bob", string(text))
 	}
-	var p page[messageRow]
+	var p syncPage[messageRow]
 	h.ask(pairPath, "bob", body{"toId": "alice"}).want(chat.OK, &p)
 	if p.Completed || len(p.DataList) == 0 || len(p.DataList) > 10 || p.MaxSequence != int64(len(p.DataList)) {
 		t.Errorf("a full page has %d messages up to %d, completed %v", len(p.DataList), p.MaxSequence, p.Completed)
