@@ -115,5 +115,6 @@ func (a *API) endpoints() []endpoint {
 		a.conversationEndpoints(),
 		a.messageEndpoints(),
 		a.storedMessageEndpoints(),
+		a.joinedGroupEndpoints(),
 	)
 }
