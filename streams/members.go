@@ -38,7 +38,7 @@ type Member struct {
 	PID     int               `json:"pid"`
 	Host    string            `json:"host"`
 	Started int64             `json:"started"`           // Unix milliseconds
-	Addrs   map[string]string `json:"addrs,omitempty"`   // what it listens on: tcp, ws, admin
+	Addrs   map[string]string `json:"addrs,omitempty"`   // where it is reached: tcp, ws, http, admin; an edge says where clients shall connect
 	Active  bool              `json:"active"`            // it takes its share; a worker that has just come watches first
 	Ingress chat.Life         `json:"ingress,omitempty"` // the life that a sequencer's positions are of
 
