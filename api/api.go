@@ -210,7 +210,7 @@ func (a *API) Ready(context.Context) error {
 
 // see returns what is in sight of the edges.
 func (a *API) see() (*sight, error) {
-	if s := a.sight.Load(); s != nil {
+	if s := a.sight.Load(); s != nil && a.conn.Connected() { // without the broker we would not hear of a death
 		return s, nil
 	}
 	return nil, chat.Errorf(chat.Unavailable, "the edges are not in sight; try again")

@@ -74,7 +74,8 @@ func plainID(id string) bool {
 func (a *API) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if origin == "" || !(slices.Contains(a.cfg.Origins, "*") || slices.Contains(a.cfg.Origins, origin)) {
+		allowed := slices.Contains(a.cfg.Origins, "*") || slices.Contains(a.cfg.Origins, origin)
+		if origin == "" || !allowed {
 			next.ServeHTTP(w, r)
 			return
 		}

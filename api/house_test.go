@@ -57,6 +57,7 @@ type house struct {
 	api       *API
 	url       string
 	edge      edge.Addrs
+	stopEdge  func()
 }
 
 // open starts a house with the demo data. Change may change the API's config.
@@ -119,6 +120,7 @@ func (h *house) serveClients(ctx context.Context, running *sync.WaitGroup) {
 	h.edge = e.Addrs()
 	addrs["tcp"], addrs["ws"] = h.edge.TCP, h.edge.WS
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, h.stopEdge = context.WithCancel(ctx)
 	running.Go(func() { _ = station.Serve(serving, e) })
 	running.Go(func() {
 		defer stop()

@@ -134,7 +134,7 @@ func (a *API) assume(ctx context.Context, e *endpoint, c *call, signer chat.User
 	}
 	c.told = said.Client != nil && said.IMEI != ""
 	switch {
-	case e.access == forOwners && !(c.admin && c.signed):
+	case e.access == forOwners && (!c.admin || !c.signed):
 		return chat.Errorf(chat.AdminOnly, "only an administrator of the app may do this, with a userSign")
 	case e.access == forAdmins && !c.admin && (c.signed || a.cfg.Auth == AuthRequired):
 		return chat.Error{Code: chat.AdminOnly}
