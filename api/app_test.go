@@ -77,7 +77,9 @@ func TestKeysOfAnApp(t *testing.T) {
 	h.ask("/v1/app/keys/set", "admin", body{"keys": []string{"new"}}).want(chat.AdminOnly)
 	h.own("/v1/app/keys/set", body{"keys": []string{"new", "bantanger"}}).want(chat.OK)
 
-	issue := func(user string, expire int64) *answer { return h.own("/v1/user/sign/issue", body{"userId": user, "expire": expire}) }
+	issue := func(user string, expire int64) *answer {
+		return h.own("/v1/user/sign/issue", body{"userId": user, "expire": expire})
+	}
 	issue("nobody", 1).want(chat.UserMissing)
 	issue("alice", 31*24*3600).want(chat.BadParameter).mentions("expire")
 	h.ask("/v1/user/sign/issue", "admin", body{"userId": "alice"}).want(chat.AdminOnly)

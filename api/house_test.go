@@ -254,7 +254,7 @@ func TestMain(m *testing.M) {
 	})
 	if code == 0 && whole {
 		if missing := unseen(); len(missing) > 0 {
-			fmt.Println("never seen in an answer:\n" + strings.Join(missing, "\n"))
+			fmt.Fprintln(os.Stderr, "never seen in an answer:\n"+strings.Join(missing, "\n"))
 			code = 1
 		}
 	}

@@ -48,7 +48,7 @@ type claims struct {
 	App      *int32 `json:"appId" about:"The app; the query's appId comes before it."`
 	Operater string `json:"operater" is:"max=50" about:"Who asks; the query's identifier comes before it, unless that is an administrator, who may act for others."`
 	Client   *int32 `json:"clientType" is:"enum=0|1|2|3|4|5" about:"The kind of the device that asks; what it has asked for is not sent to itself."`
-	IMEI     string `json:"imei" is:"max=200" about:"The device that asks."`
+	IMEI     string `json:"imei" is:"max=256" about:"The device that asks."`
 }
 
 var claimsShape = shapeOf(reflect.TypeFor[claims]())

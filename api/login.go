@@ -15,7 +15,7 @@ func (a *API) loginEndpoints() []endpoint {
 	)
 }
 
-type login struct {
+type edgeQuery struct {
 	UserID string `json:"userId" is:"required,max=50" about:"Who is about to connect."`
 	Client int32  `json:"clientType" is:"enum=0|1|2|3|4|5" about:"The kind of the device: 1, a browser, is told where WebSockets are served, all others where TCP is."`
 }
@@ -25,7 +25,7 @@ type edgeAt struct {
 	Port int64  `json:"port"`
 }
 
-func (a *API) login(_ context.Context, c *call, in *login) (edgeAt, error) {
+func (a *API) login(_ context.Context, c *call, in *edgeQuery) (edgeAt, error) {
 	s, err := a.see()
 	if err != nil {
 		return edgeAt{}, err

@@ -54,6 +54,11 @@ func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 	return q.AddEvents(ctx, apps, aggregates, encoded)
 }
 
+// Tell lets events be told that no change goes with.
+func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
+	return s.change(ctx, "tell", func(*db.Queries) ([]chat.Event, error) { return events, nil })
+}
+
 // Events returns the oldest events that are still to be told, at most limit of them.
 func (s *Store) Events(ctx context.Context, limit int) ([]chat.Event, error) {
 	rows, err := s.queries.Events(ctx, int32(limit)) //nolint:gosec // a page
