@@ -214,6 +214,7 @@ func (h *house) send(method, path, text string, header http.Header) *answer {
 	if err := json.Unmarshal(raw, a); err != nil {
 		h.t.Fatalf("%s: the answer is no envelope: %v: %.200s", a.asked, err, raw)
 	}
+	holds(h.t, path, text, res.StatusCode, raw, a.OK)
 	return a
 }
 
