@@ -34,8 +34,7 @@ type exchange struct {
 }
 
 // answer writes the envelope. What the client may not see of an error is logged.
-func (a *API) answer(x *exchange, data any, err error) {
-	ctx := x.r.Context()
+func (a *API) answer(ctx context.Context, x *exchange, data any, err error) {
 	told := asError(err)
 	if told.Code == chat.Internal || told.Code == chat.Unavailable {
 		a.cfg.Log.WarnContext(ctx, "request failed", "path", x.path, "request", x.call.id, "cause", err)

@@ -21,11 +21,13 @@ var examples = map[string]any{
 	"keys": []string{"new key", "old key"}, "ttlMs": 3_600_000, "expire": 86_400, "remark": "an old friend",
 }
 
-// exampleBody is a body that an endpoint takes.
+// exampleBody is a body that an endpoint takes: what it must say, and what there is a telling example of.
 func (s *schemas) exampleBody(e *endpoint) object {
 	var o object
 	for _, f := range e.in.flat() {
-		o = append(o, member{f.name, exampleField(f)})
+		if _, told := examples[f.name]; told || f.required || f.elem == nil && len(f.enum) > 0 {
+			o = append(o, member{f.name, exampleField(f)})
+		}
 	}
 	o = append(o, member{"appId", int(store.DemoApp)})
 	if e.access != forAnybody {

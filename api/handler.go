@@ -36,10 +36,11 @@ func (a *API) newHandler() http.Handler {
 		mux.Handle(e.path, a.serve(&e))
 	}
 	mux.Handle("GET /openapi.json", serveDescription(describe(endpoints)))
+	serveDocs(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		x := newExchange(w, r, "")
 		path := r.URL.Path
-		a.answer(x, nil, chat.Errorf(chat.NoEndpoint, "there is no endpoint %.*q; /docs lists those that there are", longestLogged, path))
+		a.answer(r.Context(), x, nil, chat.Errorf(chat.NoEndpoint, "there is no endpoint %.*q; /docs lists those that there are", longestLogged, path))
 	})
 	return a.cors(a.identifyRequests(mux))
 }
@@ -95,7 +96,7 @@ func (a *API) serve(e *endpoint) http.Handler {
 		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.RequestTimeout)
 		defer cancel()
 		data, err := a.carryOut(ctx, e, x)
-		a.answer(x, data, err)
+		a.answer(r.Context(), x, data, err)
 	})
 }
 

@@ -36,7 +36,9 @@ func describe(endpoints []endpoint) []byte {
 		{"paths", paths},
 		{"components", object{
 			{"securitySchemes", object{{"userSign", object{
-				{"type", "apiKey"}, {"in", "query"}, {"name", "userSign"},
+				{"type", "apiKey"},
+				{"in", "query"},
+				{"name", "userSign"},
 				{"description", "Proves to be the identifier; the app's server mints it with the app's key, or asks /v1/user/sign/issue for it."},
 			}}}},
 			{"parameters", parameters},
@@ -62,15 +64,23 @@ which is also in the header X-Request-Id, and in the server's log.`
 // parameters are what every request may have in its query and its header.
 var parameters = object{
 	{"appId", object{
-		{"name", "appId"}, {"in", "query"}, {"description", "The app; comes before the body's."},
-		{"schema", object{{"type", "integer"}, {"format", "int32"}}}, {"example", 10001},
+		{"name", "appId"},
+		{"in", "query"},
+		{"description", "The app; comes before the body's."},
+		{"schema", object{{"type", "integer"}, {"format", "int32"}}},
+		{"example", 10001},
 	}},
 	{"identifier", object{
-		{"name", "identifier"}, {"in", "query"}, {"description", "Who asks, and whom the userSign belongs to; comes before the body's operater."},
-		{"schema", object{{"type", "string"}, {"maxLength", chat.MaxUserID}}}, {"example", "alice"},
+		{"name", "identifier"},
+		{"in", "query"},
+		{"description", "Who asks, and whom the userSign belongs to; comes before the body's operater."},
+		{"schema", object{{"type", "string"}, {"maxLength", chat.MaxUserID}}},
+		{"example", "alice"},
 	}},
 	{"errors", object{
-		{"name", headerErrors}, {"in", "header"}, {"description", "http: an answer that is no success has the HTTP status of its code."},
+		{"name", headerErrors},
+		{"in", "header"},
+		{"description", "http: an answer that is no success has the HTTP status of its code."},
 		{"schema", object{{"type", "string"}, {"enum", []string{"http"}}}},
 	}},
 }
@@ -109,6 +119,7 @@ func (s *schemas) operation(e *endpoint) object {
 			{"content", object{{"application/json", object{{"schema", body}, {"example", s.exampleBody(e)}}}}},
 		}},
 		{"responses", s.responses(e)},
+		{"x-common", commonMembers(e.in)},
 		{"x-access", e.access.String()},
 		{"x-any-method", e.verbs == anyVerb},
 		{"x-codes", e.allCodes()},
@@ -118,6 +129,17 @@ func (s *schemas) operation(e *endpoint) object {
 		o = append(o, member{"security", []object{{{"userSign", []string{}}}}})
 	}
 	return o
+}
+
+// commonMembers are those of a body that every request may have.
+func commonMembers(in *shape) []string {
+	var names []string
+	for _, f := range claimsShape.flat() {
+		if !slices.ContainsFunc(in.flat(), func(own flatField) bool { return own.name == f.name }) {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 func refTo(parameter string) object {
