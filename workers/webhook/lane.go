@@ -1,0 +1,107 @@
+package webhook
+
+import (
+	"sync"
+	"time"
+
+	"github.com/whaleshark-im/whaleshark/chat"
+)
+
+const (
+	callsAtOnce     = 16 // of an app, from one process
+	questionsAtOnce = 64
+	behindFor       = 10 * time.Second
+)
+
+// lanes are the lanes of all apps.
+type lanes struct {
+	breakFor time.Duration
+
+	mu sync.Mutex
+	of map[chat.AppID]*lane
+}
+
+// lane is what the calls of one app share in a process, so that it is in no other app's way. News and questions have a breaker each: a
+// receiver that is too slow for the one may be good for the other.
+type lane struct {
+	calls     chan struct{} // full: wait
+	questions chan struct{} // full: no
+
+	mu     sync.Mutex
+	news   breaker
+	asks   breaker
+	behind time.Time // until then news go to Postgres at once
+}
+
+func newLanes(breakFor time.Duration) *lanes {
+	return &lanes{breakFor: breakFor, of: make(map[chat.AppID]*lane)}
+}
+
+func (l *lanes) get(app chat.AppID) *lane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	x := l.of[app]
+	if x == nil {
+		x = &lane{calls: make(chan struct{}, callsAtOnce), questions: make(chan struct{}, questionsAtOnce)}
+		x.news.first, x.asks.first = l.breakFor, l.breakFor
+		l.of[app] = x
+	}
+	return x
+}
+
+// resting returns the apps whose news would not be let through now.
+func (l *lanes) resting(now time.Time) []chat.AppID {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var apps []chat.AppID
+	for app, x := range l.of {
+		x.mu.Lock()
+		if x.news.rests(now) {
+			apps = append(apps, app)
+		}
+		x.mu.Unlock()
+	}
+	return apps
+}
+
+// allow asks one of the lane's breakers.
+func (l *lane) allow(b *breaker, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return b.allow(now)
+}
+
+// report tells one of the lane's breakers how a call has ended.
+func (l *lane) report(b *breaker, outcome string, now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch outcome {
+	case delivered:
+		b.ok()
+	case failed:
+		b.failed(now)
+	case givenUp:
+		b.givenUp()
+	}
+}
+
+// lag says that a batch was not finished in its time.
+func (l *lane) lag(now time.Time) {
+	l.mu.Lock()
+	l.behind = now.Add(behindFor)
+	l.mu.Unlock()
+}
+
+// passes reports whether news have a first attempt at once.
+func (l *lane) passes(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !now.Before(l.behind) && !l.news.rests(now)
+}
+
+// probes reports whether the next call is to find out whether the receiver is back.
+func (l *lane) probes() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.news.open
+}
