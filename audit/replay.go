@@ -34,6 +34,7 @@ type Event struct {
 	Body         string         `json:"body,omitempty"`
 	Extra        string         `json:"extra,omitempty"`
 	Erased       bool           `json:"erased,omitempty"`
+	Replaced     bool           `json:"replaced,omitempty"` // the app had the message say something else
 	Code         chat.Code      `json:"code,omitempty"`
 
 	ReadFrom chat.Seq     `json:"readFrom,omitempty"` // of a read: the position before
@@ -117,7 +118,7 @@ func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index in
 		Partition: raw.Partition, Revision: raw.Revision, Place: chat.PlaceOf(base, raw.Revision, index), Time: block.Time.UTC(),
 		Kind: "message", Conversation: r.Conversation.String(),
 		From: r.Sender.User, Client: r.Sender.Client.String(), IMEI: r.Sender.IMEI, MessageID: r.MessageID,
-		Seq: r.Seq, Body: r.Body, Extra: r.Extra, Erased: r.Erased, Code: r.Code,
+		Seq: r.Seq, Body: r.Body, Extra: r.Extra, Erased: r.Erased, Replaced: r.Replaced(), Code: r.Code,
 	}
 	switch r.Kind {
 	case chat.MessageRecord:

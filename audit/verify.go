@@ -336,6 +336,8 @@ func differs(want, got *chat.Record, recalled bool) string {
 		return "message id"
 	case want.Digest != got.Digest:
 		return "digest"
+	case want.Asked != got.Asked:
+		return "digest of what was asked for"
 	case recalled && !got.Erased, got.Erased && !recalled && !want.Erased:
 		return "body"
 	case got.Erased:

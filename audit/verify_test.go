@@ -125,6 +125,12 @@ func TestVerifyNamesTheFault(t *testing.T) {
 			asIs, func(r *rows) { r.messages[5].Record.Body = "!" },
 			&audit.Fault{Partition: p, Revision: 3, Conversation: pair, Place: place(3, 1), What: "postgres has another body"},
 		},
+		"a row is of another request": {
+			asIs, func(r *rows) { r.messages[5].Record.Asked = chat.DigestOf("something else", "") },
+			&audit.Fault{
+				Partition: p, Revision: 3, Conversation: pair, Place: place(3, 1), What: "postgres has another digest of what was asked for",
+			},
+		},
 		"a row is one too many": {
 			asIs, func(r *rows) { r.messages = append(r.messages, store.Message{Place: place(3, 7), Record: message(7)}) },
 			&audit.Fault{Partition: p, Revision: 3, Conversation: pair, Place: place(3, 7), What: "postgres has a message that the log does not"},

@@ -28,7 +28,8 @@ type Record struct {
 	Digest      Digest
 	Body        string // empty when Erased
 	Extra       string
-	Erased      bool // the body was erased after the commit; the digest stands
+	Erased      bool   // the body was erased after the commit; the digest stands
+	Asked       Digest // of what the sender asked to say, if the app had it replaced; the zero digest: it was not
 
 	Code   Code    // of a refusal
 	Read   *Read   // of a read
@@ -57,6 +58,26 @@ func (r *Record) ID() ID {
 	return IDOf(r.Conversation, r.Sender.User, r.MessageID)
 }
 
+// Replaced reports whether a message says something else than its sender has asked for.
+func (r *Record) Replaced() bool { return r.Asked != Digest{} }
+
+// AskedFor returns the digest of what a message's sender has asked for.
+func (r *Record) AskedFor() Digest {
+	if r.Replaced() {
+		return r.Asked
+	}
+	return r.Digest
+}
+
+// replace puts something else into a message; if it is the same, nothing has happened.
+func (r *Record) replace(body, extra string) {
+	asked := r.Digest
+	r.Body, r.Extra, r.Digest = body, extra, DigestOf(body, extra)
+	if r.Digest != asked {
+		r.Asked = asked
+	}
+}
+
 // Signal is something that passes and is never in the log. The sequencer and the edges send it to the fan-out of its partition.
 type Signal struct {
 	Kind         SignalKind
@@ -70,7 +91,7 @@ type Signal struct {
 	MessageTime int64
 	Body        string
 	Extra       string
-	Recalled    bool // the message was recalled since: body and extra are empty, and nothing is pushed
+	Recalled    bool // it was recalled since, or an app has replaced what it said: body and extra are empty, and nothing is pushed
 }
 
 // SignalKind tells what a signal says.

@@ -96,10 +96,10 @@ func (w *world) relayed() error {
 func (w *world) rightRepeat(s *chat.Signal) error {
 	recalled := false
 	w.walk(len(w.log), func(p placed) {
-		recalled = recalled || p.r.Kind == chat.RecallRecord && p.r.Recall.Place == s.Place
+		recalled = recalled || p.r.Kind == chat.RecallRecord && p.r.Recall.Place == s.Place || p.place == s.Place && p.r.Replaced()
 	})
 	if s.Recalled != recalled || recalled == (s.Body != "") {
-		return fmt.Errorf("%s at %d was recalled: %t; its repeat says %t, %q", s.MessageID, s.Place, recalled, s.Recalled, s.Body)
+		return fmt.Errorf("%s at %d was recalled or replaced: %t; its repeat says %t, %q", s.MessageID, s.Place, recalled, s.Recalled, s.Body)
 	}
 	return nil
 }
@@ -166,7 +166,7 @@ func asked(r *chat.Record) chat.ID {
 // lookUp is what Postgres answers, and the log for messages that it lacks.
 func (w *world) lookUp(n chat.Needs) chat.Facts {
 	f := chat.Facts{
-		Apps:    map[chat.AppID]chat.App{1: {ID: 1}},
+		Apps:    map[chat.AppID]chat.App{1: appThat(w.before)},
 		Users:   make(map[chat.UserKey]chat.User),
 		Heads:   make(map[chat.Conversation]chat.Seq),
 		IDs:     make(map[chat.ID]chat.Stored),
@@ -218,7 +218,9 @@ func (w *world) lookUpMessages(n chat.Needs, recalled map[chat.Place]bool, f *ch
 		}
 		inPostgres := p.place.Revision(0) <= w.tailOf(w.mark)
 		if inPostgres && slices.Contains(n.IDs, r.ID()) {
-			f.IDs[r.ID()] = chat.Stored{Seq: r.Seq, Place: p.place, Digest: r.Digest, Recalled: recalled[p.place]}
+			f.IDs[r.ID()] = chat.Stored{
+				Seq: r.Seq, Place: p.place, Digest: r.AskedFor(), Recalled: recalled[p.place], Replaced: r.Replaced(),
+			}
 		}
 		for _, t := range n.Targets {
 			if t.Conversation == r.Conversation && (t.Seq == r.Seq || t.Seq == 0 && t.Place == p.place) {
@@ -306,6 +308,9 @@ func (a *audit) message(p placed) error {
 		return fmt.Errorf("%s: request %d was placed after request %d", r.Conversation, r.MessageTime, a.newest[r.Conversation])
 	}
 	a.newest[r.Conversation] = r.MessageTime
+	if q := a.w.ingress[r.MessageTime-1]; chat.DigestOf(q.Body, q.Extra) != r.AskedFor() || r.Replaced() != (r.Body == "z") {
+		return fmt.Errorf("%+v was asked for, and %+v was placed", q, r)
+	}
 	if r.Conversation.Kind == chat.Pair {
 		return nil
 	}

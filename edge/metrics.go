@@ -17,6 +17,7 @@ const (
 	dropServed  = "served"          // the partition's revision was delivered before
 	dropResumed = "resumed"         // the login was told of the same record when it resumed
 	dropTyping  = "typing"          // somebody types faster than anybody wants to know
+	dropUntold  = "no_message"      // the client speaks protobuf, and no message of its holds the payload: one of two servers is newer
 	dropStatus  = "status"          // a session says how it is more often than anybody wants to know
 )
 

@@ -129,7 +129,7 @@ func TestGoldenUp(t *testing.T) {
 	golden(t, "up-history", up(History, 3, AppendHistoryOf(nil, &HistoryOf{
 		Where: toBob, RequestID: "r1", FromSeq: 3, ToSeq: 7, Descending: true, Limit: 100,
 	})))
-	golden(t, "up-history-group", up(History, 3, AppendHistoryOf(nil, &HistoryOf{Where: inTeam, FromPlace: 4096})))
+	golden(t, "up-history-group", up(History, 3, AppendHistoryOf(nil, &HistoryOf{Where: inTeam, FromPlace: 4096, ToPlace: 9216})))
 	golden(t, "up-pull", up(Pull, 3, AppendPullSince(nil, &PullSince{RequestID: "r1", Last: 5120, Limit: 100})))
 	golden(t, "up-ping", up(Ping, 3, []byte("{}")))
 	golden(t, "up-logout", up(Logout, 3, []byte("{}")))

@@ -88,6 +88,13 @@ func orEmpty(list []string) []string {
 	return list
 }
 
+func orNil(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
 // checkApp says what is wrong with an app's options, and sets the defaults.
 func checkApp(app *chat.App) error {
 	app.RouteModel = cmp.Or(app.RouteModel, chat.RouteHash)
@@ -120,6 +127,6 @@ func chatApp(row db.AppsRow) chat.App {
 		ID: chat.AppID(row.AppID), Keys: row.Keys, CheckFriend: row.CheckFriend, CheckBlack: row.CheckBlack,
 		LoginPolicy: chat.LoginPolicy(row.LoginPolicy), HistoryBeforeJoining: row.HistoryBeforeJoining,
 		RouteModel: chat.RouteModel(row.RouteModel), DeleteMode: chat.DeleteMode(row.DeleteMode),
-		Hooks: chat.Hooks{URL: row.HookUrl, Secrets: row.HookSecrets, Commands: row.Hooks, FailClosed: row.HookFailClosed},
+		Hooks: chat.Hooks{URL: row.HookUrl, Secrets: orNil(row.HookSecrets), Commands: orNil(row.Hooks), FailClosed: row.HookFailClosed},
 	}
 }

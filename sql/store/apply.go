@@ -170,7 +170,7 @@ func addMessages(ctx context.Context, q *db.Queries, rows []*messageRow) error {
 	arg := db.AddMessagesParams{
 		Places: make([]int64, n), ConversationIds: make([]int64, n), Seqs: make([]int64, n), MessageTimes: make([]int64, n),
 		CreatedAts: make([]time.Time, n), Identities: make([]chat.ID, n), ClientTypes: make([]int32, n), Digests: make([][]byte, n),
-		Senders: make([]string, n), Imeis: make([]string, n), MessageIds: make([]string, n),
+		Asked: make([][]byte, n), Senders: make([]string, n), Imeis: make([]string, n), MessageIds: make([]string, n),
 		Recalled: make([]int64, n), Erased: make([]bool, n), Bodies: make([]string, n), Extras: make([]string, n),
 	}
 	for i, r := range rows {
@@ -182,6 +182,7 @@ func addMessages(ctx context.Context, q *db.Queries, rows []*messageRow) error {
 		arg.Identities[i] = r.id
 		arg.ClientTypes[i] = int32(r.record.Sender.Client)
 		arg.Digests[i] = r.record.Digest[:]
+		arg.Asked[i] = asked(r.record)
 		arg.Senders[i] = string(r.record.Sender.User)
 		arg.Imeis[i] = r.record.Sender.IMEI
 		arg.MessageIds[i] = r.record.MessageID

@@ -35,6 +35,11 @@ func explain(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
+// Tell tells of what is not kept here.
+func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
+	return explain("add events", addEvents(ctx, s.queries, events))
+}
+
 func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 	if len(events) == 0 {
 		return nil

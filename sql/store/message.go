@@ -51,12 +51,21 @@ func chatMessage(row *db.MessagesRow) (Message, error) {
 			Seq:          chat.Seq(row.Seq),
 			MessageTime:  row.MessageTime,
 			Digest:       chatDigest(row.Digest),
+			Asked:        chatDigest(row.Asked),
 			Body:         row.Body,
 			Extra:        row.Extra,
 			Erased:       row.Erased,
 		},
 		Recalled: chat.Place(row.Recalled),
 	}, nil
+}
+
+// asked returns the digest of what was asked for instead of a message; nil: nothing was.
+func asked(r *chat.Record) []byte {
+	if !r.Replaced() {
+		return nil
+	}
+	return r.Asked[:]
 }
 
 // Head is how far a conversation has come.

@@ -34,7 +34,9 @@ func TestSeedTwiceKeepsWhatIsThere(t *testing.T) {
 	if err := s.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	changed := chat.App{ID: store.DemoApp, Keys: []string{"new", "bantanger"}}
+	changed := chat.App{
+		ID: store.DemoApp, Keys: []string{"new", "bantanger"}, RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
+	}
 	if err := s.SetApp(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ type Metrics struct {
 	panics            prometheus.Counter
 	lookUps           prometheus.Histogram
 	lookUpFailures    prometheus.Counter
+	hooks             *prometheus.HistogramVec
 	waiting           *prometheus.GaugeVec
 }
 
@@ -54,10 +55,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
 		}),
 		lookUpFailures: counter("look_up_failures_total", "Look-ups that Postgres did not answer."),
+		hooks: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "whaleshark_sequence_hook_seconds", Help: "How long apps take to say what becomes of a message, by what they say.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 10),
+		}, []string{"verdict"}),
 		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "whaleshark_sequence_waiting", Help: "Requests that wait to be judged.",
 		}, []string{"partition"}),
 	}
+}
+
+var verdictNames = map[chat.HookVerdictKind]string{
+	chat.HookAllowed: "allowed", chat.HookVetoed: "vetoed", chat.HookReplaced: "replaced",
+}
+
+func (m *Metrics) hooked(a *hookAnswer) {
+	name, ok := verdictNames[a.verdict.Kind]
+	if !ok {
+		name = "failed"
+	}
+	m.hooks.WithLabelValues(name).Observe(a.took.Seconds())
 }
 
 func (m *Metrics) committed(b *chat.Block, bytes int) {

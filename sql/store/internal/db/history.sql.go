@@ -129,7 +129,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
         AND NOT (x.sender = $4 AND x.client_type = $5::integer AND x.imei = $6)
     ORDER BY x.place DESC LIMIT $7
@@ -217,7 +217,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
         AND NOT (x.sender = $4 AND x.client_type = $5::integer AND x.imei = $6)
     ORDER BY x.place LIMIT $7
@@ -305,7 +305,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
     ORDER BY x.place DESC LIMIT 1
 ) AS m
