@@ -24,12 +24,19 @@ func (w *worker) serveQuestions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := w.cfg.Conn.ServeBefore(ctx, w.judge); err != nil {
+		return err
+	}
 	<-ctx.Done()
 	return ctx.Err()
 }
 
 // answer asks an app's receiver a question, and returns what it says, or that it has failed.
-func (w *worker) answer(ctx context.Context, q chat.HookQuestion) (a chat.HookAnswer) {
+func (w *worker) answer(ctx context.Context, q chat.HookQuestion) chat.HookAnswer {
+	return w.answerAs(ctx, "ask-"+rand.Text(), q)
+}
+
+func (w *worker) answerAs(ctx context.Context, event string, q chat.HookQuestion) (a chat.HookAnswer) {
 	hooks, err := w.hooks(ctx, q.App)
 	switch {
 	case err != nil:
@@ -38,9 +45,7 @@ func (w *worker) answer(ctx context.Context, q chat.HookQuestion) (a chat.HookAn
 		return chat.HookAnswer{Code: chat.OK}
 	}
 	err = w.guard(func() (err error) {
-		a, err = w.ask(ctx, hooks, &chat.Call{
-			App: q.App, Event: "ask-" + rand.Text(), HookCall: chat.HookCall{Command: q.Command, Body: q.Body},
-		})
+		a, err = w.ask(ctx, hooks, &chat.Call{App: q.App, Event: event, HookCall: chat.HookCall{Command: q.Command, Body: q.Body}})
 		return err
 	})
 	if err != nil {
@@ -49,7 +54,7 @@ func (w *worker) answer(ctx context.Context, q chat.HookQuestion) (a chat.HookAn
 	return a
 }
 
-var errCrowded = errors.New("too many questions wait for the receiver")
+var errCrowded = errors.New("too many other questions wait for the receiver")
 
 // ask puts a question to the receiver.
 func (w *worker) ask(ctx context.Context, h *chat.Hooks, c *chat.Call) (a chat.HookAnswer, err error) {
@@ -57,7 +62,7 @@ func (w *worker) ask(ctx context.Context, h *chat.Hooks, c *chat.Call) (a chat.H
 	select {
 	case l.questions <- struct{}{}:
 		defer func() { <-l.questions }()
-	default:
+	case <-ctx.Done():
 		w.metrics.attempt(c.Command, refused, 0)
 		return a, errCrowded
 	}
@@ -101,4 +106,44 @@ func parseAnswer(body []byte) (chat.HookAnswer, error) {
 		e.Data = nil
 	}
 	return chat.HookAnswer{Code: *e.Code, Msg: e.Msg, Data: e.Data}, nil
+}
+
+// judge asks an app whether a message may be placed. What becomes of the message when it does not answer, the sequencer decides.
+func (w *worker) judge(ctx context.Context, q *chat.Request) chat.HookVerdict {
+	a := w.answerAs(ctx, "ask-"+q.ID().String(), chat.HookQuestion{
+		App: q.Conversation.App, Command: chat.HookMessageSend, Body: encode(aboutMessage(q)),
+	})
+	switch {
+	case a.Failed:
+		return chat.HookVerdict{Kind: chat.HookFailed}
+	case a.Code != chat.OK:
+		return chat.HookVerdict{Kind: chat.HookVetoed}
+	}
+	return verdictOf(a.Data, q)
+}
+
+// verdictOf returns the verdict of an answer that allows the message: as it is, or with another body, another extra, or both.
+func verdictOf(data json.RawMessage, q *chat.Request) chat.HookVerdict {
+	allowed := chat.HookVerdict{Kind: chat.HookAllowed}
+	if len(data) == 0 || data[0] != '{' {
+		return allowed
+	}
+	var r struct {
+		Body  *string `json:"messageBody"`
+		Extra *string `json:"extra"`
+	}
+	if err := json.Unmarshal(data, &r); err != nil {
+		return chat.HookVerdict{Kind: chat.HookFailed}
+	}
+	if r.Body == nil && r.Extra == nil {
+		return allowed
+	}
+	v := chat.HookVerdict{Kind: chat.HookReplaced, Body: q.Body, Extra: q.Extra}
+	if r.Body != nil {
+		v.Body = *r.Body
+	}
+	if r.Extra != nil {
+		v.Extra = *r.Extra
+	}
+	return v
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/streams"
 )
 
 func answering(text string) func(int, http.ResponseWriter, *http.Request) {
@@ -85,5 +86,58 @@ func TestQuestionsToASlowReceiver(t *testing.T) {
 	}
 	if got := len(x.all()); got != n {
 		t.Errorf("it was asked %d times more", got-n)
+	}
+}
+
+func TestMessagesAreJudged(t *testing.T) {
+	h := open(t)
+	x := receive(t, nil)
+	h.app(app, x.server.URL, chat.HookMessageSend)
+	h.start(func(c *Config) { c.BreakFor = time.Millisecond })
+	m := h.message(app, "hi")
+	q := &chat.Request{
+		Kind: chat.AskMessage, Conversation: m.Conversation, Sender: m.Sender, MessageID: "m1", Body: "hi", Extra: "e", MessageTime: 7,
+	}
+	judge := func() chat.HookVerdict {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), streams.BeforePatience)
+		defer cancel()
+		v, _ := h.conn.AskBefore(ctx, q)
+		return v
+	}
+	x.become(answering(`{"code":200}`))
+	h.eventually("it answers", func() bool { return judge().Kind == chat.HookAllowed })
+	slow := func(_ int, _ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	for name, c := range map[string]struct {
+		answer func(int, http.ResponseWriter, *http.Request)
+		want   chat.HookVerdict
+	}{
+		"it allows":           {answering(`{"code":200,"msg":"ok","data":{}}`), chat.HookVerdict{Kind: chat.HookAllowed}},
+		"it has nothing else": {answering(`{"code":200,"data":"fine"}`), chat.HookVerdict{Kind: chat.HookAllowed}},
+		"it does not":         {answering(`{"code":4711,"msg":"never"}`), chat.HookVerdict{Kind: chat.HookVetoed}},
+		"it replaces both": {
+			answering(`{"code":200,"data":{"messageBody":"ho","extra":""}}`), chat.HookVerdict{Kind: chat.HookReplaced, Body: "ho"},
+		},
+		"it replaces the body": {
+			answering(`{"code":200,"data":{"messageBody":"ho"}}`), chat.HookVerdict{Kind: chat.HookReplaced, Body: "ho", Extra: "e"},
+		},
+		"nonsense": {answering(`{"code":200,"data":{"messageBody":1}}`), chat.HookVerdict{Kind: chat.HookFailed}},
+		"an error": {status(http.StatusInternalServerError), chat.HookVerdict{Kind: chat.HookFailed}},
+		"too slow": {slow, chat.HookVerdict{Kind: chat.HookFailed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x.become(c.answer)
+			if diff := cmp.Diff(c.want, judge()); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	want := `{"appId":10001,"fromId":"alice","toId":"bob","conversationType":0,"clientType":1,"imei":"i1",` +
+		`"messageId":"m1","messageBody":"hi","extra":"e","messageTime":7}`
+	events := x.events()
+	for _, c := range x.all() {
+		if c.Body != want || c.Command != chat.HookMessageSend || len(events) != 1 {
+			t.Errorf("it was asked %+v of %d events", c, len(events))
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 const (
 	callsAtOnce     = 16 // of an app, from one process
-	questionsAtOnce = 64
+	questionsAtOnce = 256
 	behindFor       = 10 * time.Second
 )
 
@@ -25,7 +25,7 @@ type lanes struct {
 // receiver that is too slow for the one may be good for the other.
 type lane struct {
 	calls     chan struct{} // full: wait
-	questions chan struct{} // full: no
+	questions chan struct{} // likewise
 
 	mu     sync.Mutex
 	news   breaker

@@ -22,7 +22,7 @@ import (
 const (
 	connectPatience = 2 * time.Second
 	answerLimit     = 64 << 10 // bytes of an answer that are read
-	idlePerHost     = 16
+	idlePerHost     = questionsAtOnce
 )
 
 // poster makes calls.

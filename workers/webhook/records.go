@@ -16,11 +16,12 @@ type told struct {
 	ConversationType chat.Kind       `json:"conversationType"`
 	ClientType       chat.ClientType `json:"clientType"`
 	IMEI             string          `json:"imei"`
-	MessageKey       chat.Place      `json:"messageKey"`
-	MessageSequence  chat.Seq        `json:"messageSequence"`
+	MessageKey       chat.Place      `json:"messageKey,omitempty"`
+	MessageSequence  chat.Seq        `json:"messageSequence,omitempty"`
 }
 
-// messageSent is the body of message.send.after: the message as it is in the log.
+// messageSent is the body of message.send.after, the message as it is in the log; and of message.send.before, where it has no key and no
+// sequence yet.
 type messageSent struct {
 	told
 	MessageID   string `json:"messageId"`
@@ -41,17 +42,25 @@ type messageRecalled struct {
 // eventOf names the calls that a record makes.
 func eventOf(place chat.Place) string { return "log-" + strconv.FormatInt(int64(place), 10) }
 
+func tellOf(c chat.Conversation, by chat.Device) told {
+	t := told{AppID: c.App, FromID: by.User, ConversationType: c.Kind, ClientType: by.Client, IMEI: by.IMEI}
+	if c.Kind == chat.Group {
+		t.GroupID = c.A
+	} else {
+		t.ToID, _ = c.Peer(by.User)
+	}
+	return t
+}
+
+// aboutMessage is what an app is asked about a message.
+func aboutMessage(q *chat.Request) messageSent {
+	return messageSent{tellOf(q.Conversation, q.Sender), q.MessageID, q.Body, q.Extra, q.MessageTime, false}
+}
+
 // callOf returns the call that tells of a record; false if it is none that any app is told of.
 func callOf(r *chat.Record, place chat.Place) (chat.Call, bool) {
-	t := told{
-		AppID: r.Conversation.App, FromID: r.Sender.User, ConversationType: r.Conversation.Kind,
-		ClientType: r.Sender.Client, IMEI: r.Sender.IMEI, MessageKey: place, MessageSequence: r.Seq,
-	}
-	if r.Conversation.Kind == chat.Group {
-		t.GroupID = r.Conversation.A
-	} else {
-		t.ToID, _ = r.Conversation.Peer(r.Sender.User)
-	}
+	t := tellOf(r.Conversation, r.Sender)
+	t.MessageKey, t.MessageSequence = place, r.Seq
 	var command string
 	var body any
 	switch r.Kind {
