@@ -33,6 +33,7 @@ type devCmd struct {
 	layoutFlags
 	sequenceFlags
 	fanoutFlags
+	hookFlags
 }
 
 func (devCmd) Help() string {
@@ -138,8 +139,9 @@ func (d *dev) serve(told context.Context) error {
 
 	var watchers, workers sync.WaitGroup
 	watchers.Go(func() { fail(d.watch(ctx)) })
-	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
-	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, d.cfg.sequenceFlags, d.cfg.fanoutFlags) })
+	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist, streams.RoleWebhook}
+	tuned := roleFlags{d.cfg.sequenceFlags, d.cfg.fanoutFlags, d.cfg.hookFlags}
+	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, tuned) })
 
 	cfg := d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth))
 	cfg.History = d.process.history(d.cfg.PullLimit)

@@ -114,24 +114,18 @@ func urlOf(receiver string, c *chat.Call) (string, error) {
 
 // signature is what proves to the receiver that a call is ours, in the form of Standard Webhooks: a signature with each secret.
 func signature(secrets []string, id, at string, body []byte) string {
-	all := make([]string, len(secrets))
-	for i, secret := range secrets {
-		mac := hmac.New(sha256.New, keyOf(secret))
+	var all []string
+	for _, secret := range secrets {
+		key, err := chat.HookKeyOf(secret)
+		if err != nil {
+			continue // none is written like that
+		}
+		mac := hmac.New(sha256.New, key)
 		mac.Write([]byte(id + "." + at + "."))
 		mac.Write(body)
-		all[i] = "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+		all = append(all, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 	}
 	return strings.Join(all, " ")
-}
-
-// keyOf returns a secret's bytes: whsec_ and base64, or the text itself.
-func keyOf(secret string) []byte {
-	if encoded, ok := strings.CutPrefix(secret, "whsec_"); ok {
-		if key, err := base64.StdEncoding.DecodeString(encoded); err == nil {
-			return key
-		}
-	}
-	return []byte(secret)
 }
 
 // cleared returns an error without the URL that http puts into it, in which there may be a secret.
