@@ -42,6 +42,10 @@ func (r *rows) Memberships(context.Context, store.StayKey, int) ([]store.Stay, s
 	return nil, store.StayKey{}, nil
 }
 
+func (r *rows) Settings(context.Context, store.SettingKey, int) ([]store.UserSettings, store.SettingKey, error) {
+	return nil, store.SettingKey{}, nil
+}
+
 var pair = chat.PairOf(10001, "alice", "bob")
 
 // message is the nth of alice's to bob.

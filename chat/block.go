@@ -22,7 +22,8 @@ import (
 //	        digest of what was asked for · of a refusal: int code ·
 //	        of a read: int seq, int from, string named · of a recall: int seq, int place, string sender, string message id ·
 //	        of a recall's refusal: int seq, int place, int code · of a group's change: byte kind, int version, uint users,
-//	        each a string, byte role, int until, bool on
+//	        each a string, byte role, int until, byte flags (1 on, 2 info), with that flag: string info · of a setting: byte mute, byte top,
+//	        byte delete (2: silently)
 //
 // The hash covers the core, and the core the digests of the bodies: the log is a chain that an auditor can walk, and that an
 // erased body leaves whole. The encoding itself need not be canonical, for the hash is taken of the bytes as they stand.
@@ -134,6 +135,8 @@ func (w *writer) record(r *Record) {
 		w.int(int64(r.Code))
 	case GroupRecord:
 		w.change(r.Change)
+	case SettingRecord:
+		w.setting(r.Setting)
 	default:
 		panic(fmt.Sprintf("chat: encode a record of kind %d", r.Kind))
 	}
@@ -176,6 +179,8 @@ func (r *reader) record() Record {
 		x.Code = Code(r.int()) //nolint:gosec // written as an int32
 	case GroupRecord:
 		x.Change = r.change()
+	case SettingRecord:
+		x.Setting = r.setting()
 	default:
 		r.fail()
 	}

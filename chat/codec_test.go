@@ -136,6 +136,9 @@ func TestGoldenForms(t *testing.T) {
 	}
 	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
 	golden("block_other", chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{1, 2, 3}))
+	golden("block_info", chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{1, 2, 3}))
+	golden("request_setting", chat.AppendRequest(nil, sampleSettingRequest()))
+	golden("request_info", chat.AppendRequest(nil, sampleInfoRequest()))
 	golden("block_replaced", chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
@@ -158,12 +161,25 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	info := sampleInfoBlock()
+	gotInfo, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, info, chat.Hash{1}), chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	replaced := sampleReplacedBlock()
 	gotReplaced, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, replaced, chat.Hash{1}), chat.Hash{1})
 	if err != nil {
 		t.Fatal(err)
 	}
 	gotRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotSetting, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleSettingRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotInfoRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleInfoRequest()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,6 +207,9 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 		"replaced": cmp.Diff(replaced, gotReplaced),
 		"block":    cmp.Diff(block, gotBlock),
 		"other":    cmp.Diff(other, gotOther),
+		"info":     cmp.Diff(info, gotInfo),
+		"set":      cmp.Diff(sampleSettingRequest(), gotSetting),
+		"change":   cmp.Diff(sampleInfoRequest(), gotInfoRequest),
 		"request":  cmp.Diff(sampleRequest(), gotRequest),
 		"signal":   cmp.Diff(sampleSignal(), gotSignal),
 		"push":     cmp.Diff(samplePush(), gotPush),
@@ -242,6 +261,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
+	f.Add(chat.AppendRequest(nil, sampleSettingRequest()))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))

@@ -37,7 +37,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 	defer func() {
 		if recover() != nil {
 			v = verdict{kind: refuse, code: Internal, poison: true}
-			if p.q.Kind == AskRead || p.q.Kind == AskChange {
+			if p.q.Kind == AskRead || p.q.Kind == AskChange || p.q.Kind == AskSetting {
 				v.kind = pass // it leaves no refusal
 			}
 		}
@@ -51,6 +51,8 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 		return b.judgeRecall(p, now)
 	case AskChange:
 		return b.judgeChange(p, now)
+	case AskSetting:
+		return b.judgeSetting(p, now)
 	}
 	return passOver(Internal, 0)
 }
@@ -66,7 +68,7 @@ func (s *Sequencer) lacks(p *pending, now time.Time) bool {
 		return s.lacksRead(p) || lacks
 	case AskRecall:
 		return s.lacksTarget(p, now) || lacks
-	case AskChange:
+	case AskChange, AskSetting:
 	}
 	return lacks
 }

@@ -11,6 +11,7 @@ const (
 	RecallRecord        RecordKind = 4 // a message was recalled
 	RecallRefusalRecord RecordKind = 5 // a recall was refused
 	GroupRecord         RecordKind = 6 // a group has changed: its members, their roles, who may speak
+	SettingRecord       RecordKind = 7 // a user has muted or unmuted the conversation for himself, put it to the top, or deleted what he has of it
 )
 
 // Record is what happened in a conversation. Its place follows from where it stands: see [PlaceOf].
@@ -18,7 +19,7 @@ type Record struct {
 	Kind         RecordKind
 	Conversation Conversation
 	Sender       Device // the device that asked; of a group's change only the user who made it, if it was one
-	MessageID    string // the client's own id of the message, or of the recall; of a read and of a group's change: empty
+	MessageID    string // the client's own id of the message, or of the recall; of a read, a setting and a group's change: empty
 
 	// Of a message its number; of a read the newest message that was read; of a recall, or its refusal, the message's (a refusal: as asked).
 	Seq Seq
@@ -35,6 +36,8 @@ type Record struct {
 	Read   *Read   // of a read
 	Recall *Recall // of a recall; of its refusal the place alone, as asked
 	Change *Change // of a group's change
+
+	Setting *Setting // of a setting: the sender's own
 }
 
 // Read is what a read's record holds beside the reader (the sender) and the seq.

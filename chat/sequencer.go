@@ -188,7 +188,7 @@ func (s *Sequencer) fold(e Entry, now time.Time) error {
 			s.recall.add(r.Recall.Place, e.Revision)
 		case GroupRecord:
 			s.groups.fold(r.Conversation, place, r.Change, e.Revision, now)
-		case RefusalRecord, RecallRefusalRecord: // nothing has changed
+		case RefusalRecord, RecallRefusalRecord, SettingRecord: // nothing has changed that is judged by
 		}
 	}
 	s.tail = Mark{e.Revision, e.Block.Hash}
@@ -303,6 +303,8 @@ func newPending(q *Request, pos Position, now time.Time) (*pending, bool) {
 	case AskMessage:
 		p.id = q.ID()
 	case AskRead, AskRecall:
+	case AskSetting:
+		ok = ok && q.Setting != nil
 	case AskChange:
 		ok = ok && q.Conversation.Kind == Group && q.Change != nil
 	default:

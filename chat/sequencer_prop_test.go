@@ -18,6 +18,7 @@ type world struct {
 	now     time.Time
 	ingress []*chat.Request // position = index + 1
 	sent    map[chat.ID]int // how often each message, or each recall, was asked for
+	set     int             // how many settings were asked for
 
 	log  []entry
 	late []entry // updates that nobody waits for any longer, and that may still arrive
@@ -303,6 +304,12 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 				}
 			},
 			"recall": func(t *rapid.T) { w.recall(t) },
+			"set": func(t *rapid.T) {
+				w.request(chat.AskSetting, t).Setting = &chat.Setting{
+					Mute: chat.Switch(rapid.IntRange(0, 2).Draw(t, "mute")), Delete: rapid.Bool().Draw(t, "delete"),
+				}
+				w.set++
+			},
 			"step": func(t *rapid.T) {
 				fatal(w.step(pick(t), rapid.SampledFrom(outcomes).Draw(t, "outcome")))
 			},

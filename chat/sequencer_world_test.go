@@ -113,6 +113,7 @@ func (w *world) rightAnswers(heard []chat.Answer) error {
 		}
 		q := w.ingress[n]
 		right := q.Kind == chat.AskRead && (a.Code != chat.OK || a.Seq == 0) // one that moves nothing leaves nothing
+		right = right || q.Kind == chat.AskSetting && a.Code != chat.OK
 		w.walk(len(w.log), func(p placed) {
 			r := p.r
 			if r.Conversation != q.Conversation || r.Sender.User != q.Sender.User || r.MessageID != q.MessageID {
@@ -127,6 +128,8 @@ func (w *world) rightAnswers(heard []chat.Answer) error {
 				right = right || a.Code == chat.OK && a.Seq == r.Seq && (a.Place == p.place || a.Place == 0)
 			case chat.RefusalRecord, chat.RecallRefusalRecord:
 				right = right || a.Code == r.Code
+			case chat.SettingRecord:
+				right = right || a.Code == chat.OK && a.Place == p.place && *r.Setting == *q.Setting
 			case chat.GroupRecord:
 			}
 		})
@@ -156,7 +159,7 @@ func (w *world) walk(entries int, f func(placed)) {
 // asked returns the identity of what a record is the answer to; the zero one if nobody is told.
 func asked(r *chat.Record) chat.ID {
 	switch r.Kind {
-	case chat.ReadRecord, chat.GroupRecord:
+	case chat.ReadRecord, chat.GroupRecord, chat.SettingRecord:
 		return chat.ID{}
 	case chat.MessageRecord, chat.RefusalRecord, chat.RecallRecord, chat.RecallRefusalRecord:
 	}
@@ -193,7 +196,7 @@ func (w *world) lookUp(n chat.Needs) chat.Facts {
 				groups[r.Conversation] = &naive{}
 			}
 			groups[r.Conversation].fold(p.place, r.Change)
-		case chat.RefusalRecord, chat.RecallRefusalRecord:
+		case chat.RefusalRecord, chat.RecallRefusalRecord, chat.SettingRecord:
 		}
 	})
 	w.lookUpMessages(n, recalled, &f)
@@ -243,6 +246,7 @@ type audit struct {
 	groups   map[chat.Conversation]*naive
 	reads    map[chat.ReadKey]chat.Seq
 	recalled map[chat.Place]bool
+	set      int
 }
 
 // check holds the whole log against what was promised.
@@ -290,6 +294,8 @@ func (a *audit) record(p placed) error {
 			return fmt.Errorf("%s has version %d after %d", p.r.Conversation, p.r.Change.Version, g.version)
 		}
 		g.fold(p.place, p.r.Change)
+	case chat.SettingRecord:
+		return a.setting(p)
 	case chat.RefusalRecord, chat.RecallRefusalRecord:
 	}
 	return nil
@@ -354,6 +360,21 @@ func (a *audit) recall(p placed) error {
 	}
 	if t.r.Sender.User != r.Sender.User || p.at.Sub(t.at) > 5*time.Second {
 		return fmt.Errorf("%s recalls what %s has said %s before", r.Sender.User, t.r.Sender.User, p.at.Sub(t.at))
+	}
+	return nil
+}
+
+func (a *audit) setting(p placed) error {
+	c, u := p.r.Conversation, p.r.Sender.User
+	if a.set++; a.set > a.w.set {
+		return fmt.Errorf("%d settings were asked for, and there are %d", a.w.set, a.set)
+	}
+	if *p.r.Setting == (chat.Setting{}) {
+		return fmt.Errorf("%s has set nothing in %s", u, c)
+	}
+	_, his := c.Peer(u)
+	if !his && !slices.ContainsFunc(a.groups[c].stays, func(m chat.Membership) bool { return m.User == u }) {
+		return fmt.Errorf("%s has never been in %s", u, c)
 	}
 	return nil
 }

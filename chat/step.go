@@ -11,7 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
-	Passed  int      // reads that move nothing, and changes that are in already or not next: passed over, and no device is told
+	Passed  int      // reads that move nothing, changes that are in already or not next, settings that may not be: passed over, and no device is told
 	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
@@ -212,6 +212,8 @@ func (b *blockBuilder) place(p *pending, v *verdict) {
 		b.placeRecall(p, v.target)
 	case AskChange:
 		b.placeChange(p)
+	case AskSetting:
+		b.placeSetting(p)
 	}
 }
 
@@ -342,6 +344,7 @@ func (p *pending) bytes() int {
 		for _, u := range q.Change.Users {
 			n += len(u) + 2
 		}
+		n += len(q.Change.Info)
 	}
 	if p.hook != nil {
 		n += len(Digest{}) + len(p.hook.verdict.Body) + len(p.hook.verdict.Extra)

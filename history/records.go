@@ -152,7 +152,7 @@ func (r *reading) holds(t *talk, item *chat.Item) bool {
 		return x.Sender != r.not && t.sees(item)
 	case chat.ReadRecord:
 		newest, again := t.reads[x.Sender.User]
-		return r.all && (!again || newest.Place == item.Place)
+		return r.all && (!again || newest.Place == item.Place) && item.Place > t.Settings.Cleared
 	case chat.RecallRecord, chat.GroupRecord:
 		return r.all && t.sees(item)
 	default:

@@ -31,11 +31,12 @@ const (
 	StatusSync   Command = 4005 // down, to the user's other devices, a [DeviceStatus]: the same with the setting device's appId, clientType, imei
 	Watch        Command = 4006 // both ways; up, a [WatchOf]: userIds (an empty list ends every watch), ttlMs?; down, a [Watching]: code, msg, and in data ttlMs and users, each a [UserStatus]
 
-	// What happened to a group: down, to its members, a [GroupEvent]: groupId, messageKey (the event's own place), fromId? (who did it).
+	// What happened to a group: down, to its members, a [GroupEvent]: groupId, messageKey (the event's own place), sequence (its number in the group), fromId? (who did it).
 	AddedMember   Command = 2001 // also members
-	CreatedGroup  Command = 2002 // also ownerId, members
+	CreatedGroup  Command = 2002 // also ownerId, members, appId, and what describes the group: groupType?, groupName?, mute?, applyJoinType?, introduction?, notification?, photo?, status?, createTime?, extra? …
+	UpdatedGroup  Command = 2003 // also what is another of it now: groupName?, mute?, introduction?, notification?, photo?, applyJoinType?, maxMemberCount?, extra? …
 	ExitGroup     Command = 2004 // also memberId, who left
-	UpdatedMember Command = 2005 // also memberId, role
+	UpdatedMember Command = 2005 // also memberId, and what is another of him now: role?, alias?, extra? …
 	DeletedMember Command = 2006 // also member, who was removed
 	DestroyGroup  Command = 2007 // nothing more
 	TransferGroup Command = 2008 // also ownerId, the new one
@@ -43,6 +44,9 @@ const (
 	SpeakMember   Command = 2010 // also memberId, speakDate: muted until then in Unix milliseconds; 0: may speak
 
 	GroupNews Command = 2105 // down, [News]: groupId, messageSequence, messageKey: a very large group has something new, which is to be pulled
+
+	ConversationDelete Command = 5000 // down, to the user's other devices, a [Setting]: conversationId, conversationType, toId or groupId, messageKey (its own place): what was before is no longer his to see
+	ConversationUpdate Command = 5001 // down, to the user's other devices, a [Setting]: the same with sequence (the same as messageKey), isMute? and isTop?, each 0 or 1
 
 	Changes Command = 6000 // both ways; up, [ChangesSince]: cursor (0: the beginning), requestId?, limit?; down, a [ChangesPage]: code, msg, and in data cursor, completed, conversations (each a [ChangedConversation]), requestId?
 	History Command = 6001 // both ways; up, a [HistoryOf]: toId or groupId, fromSequence? and toSequence? or fromKey? and toKey?, descending?, requestId?, limit?; down, a [HistoryPage]: code, msg, and in data completed, records (each a [HistoryRecord]), requestId?
@@ -108,6 +112,8 @@ func (c Command) String() string {
 		return "added_member"
 	case CreatedGroup:
 		return "created_group"
+	case UpdatedGroup:
+		return "updated_group"
 	case ExitGroup:
 		return "exit_group"
 	case UpdatedMember:
@@ -124,6 +130,10 @@ func (c Command) String() string {
 		return "speak_member"
 	case GroupNews:
 		return "group_news"
+	case ConversationDelete:
+		return "conversation_delete"
+	case ConversationUpdate:
+		return "conversation_update"
 	case Changes:
 		return "changes"
 	case History:

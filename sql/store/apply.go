@@ -70,6 +70,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx, from chat.Mark) error {
 		{"fold groups", b.foldGroups},
 		{"touch members", b.touchMembers},
 		{"move read positions", b.putReads},
+		{"put settings", b.putSettings},
 		{"put rejected records aside", b.addRejected},
 	} {
 		if err := step.do(ctx, tx); err != nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
 )
 
@@ -17,6 +18,17 @@ func OpenTraced(ctx context.Context, url string, tracer pgx.QueryTracer) (*Store
 	}
 	config.ConnConfig.Tracer = tracer
 	return open(ctx, config, Options{})
+}
+
+// Describe lets whoever asks change what describes a group, with nothing but the rule of who may.
+func (s *Store) Describe(ctx context.Context, group chat.Conversation, by chat.UserID, c chat.Change) error {
+	return s.decide(ctx, "describe", group, by, c.Users, func(_ *db.Queries, d *decision) error {
+		if err := d.allow(chat.Manager); err != nil {
+			return err
+		}
+		d.add(c)
+		return nil
+	})
 }
 
 // The hot queries.

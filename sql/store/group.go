@@ -223,6 +223,9 @@ func save(ctx context.Context, q *db.Queries, group chat.Conversation, by chat.U
 		}
 	}
 	for _, c := range d.changes {
+		if err := c.Check(); err != nil {
+			return err
+		}
 		if err := addOutgoing(ctx, q, group, by, c); err != nil {
 			return err
 		}

@@ -149,6 +149,17 @@ func TestGroupRules(t *testing.T) {
 			func(s *store.Store, g chat.Conversation) error { return s.DestroyGroup(t.Context(), g, "o") }, chat.OK,
 			&chat.Change{Kind: chat.GroupDestroyed, Version: 5},
 		},
+		"a manager describes the group": {
+			func(s *store.Store, g chat.Conversation) error {
+				return s.Describe(t.Context(), g, "m1", chat.Change{Kind: chat.GroupUpdated, Info: `{"groupName":"x"}`})
+			}, chat.OK,
+			&chat.Change{Kind: chat.GroupUpdated, Version: 5, Info: `{"groupName":"x"}`},
+		},
+		"what describes it is no object": {
+			func(s *store.Store, g chat.Conversation) error {
+				return s.Describe(t.Context(), g, "m1", chat.Change{Kind: chat.GroupUpdated, Info: `"x"`})
+			}, chat.BadParameter, nil,
+		},
 		"a group that is not there": {
 			func(s *store.Store, _ chat.Conversation) error {
 				return s.MuteGroup(t.Context(), chat.GroupOf(app, "nothing"), "", true)

@@ -46,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"cause"}),
 		repeats:           counter("repeats_total", "Stored messages that were sent again."),
 		expired:           counter("expired_total", "Requests that were past their deadline."),
-		passed:            counter("passed_total", "Reads that moved nothing, and changes of groups that were in already or not next."),
+		passed:            counter("passed_total", "Reads that moved nothing, changes of groups that were in already or not next, and settings that may not be."),
 		unreadable:        counter("unreadable_total", "Entries of the ingress that could not be read."),
 		unreadableChanges: counter("unreadable_changes_total", "Rows of the outbox that could not be read; their groups do not change any more."),
 		panics:            counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
@@ -92,6 +92,8 @@ func (m *Metrics) committed(b *chat.Block, bytes int) {
 			m.records.WithLabelValues("recalled").Inc()
 		case chat.GroupRecord:
 			m.records.WithLabelValues("changed").Inc()
+		case chat.SettingRecord:
+			m.records.WithLabelValues("set").Inc()
 		case chat.RefusalRecord, chat.RecallRefusalRecord:
 			m.records.WithLabelValues(r.Code.String()).Inc()
 		}
