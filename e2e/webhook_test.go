@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -59,10 +60,31 @@ func (a *appServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// TestKilledWebhookWorkers kills a webhook worker in the middle of what it has to tell, and stops another: whatever was acknowledged is told,
-// each time under the same event id, and nobody who chats waits for it.
+// tells waits until the app was told of all messages, and that all users are online.
+func (a *appServer) tells(c *crowd) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	missing := 0
+	for id := range c.acks {
+		if a.told[id] == 0 {
+			missing++
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("of %d messages it was not told of %d", len(c.acks), missing)
+	}
+	for _, d := range slices.Concat(c.senders, c.readers) {
+		if n := a.online[d.id.User]; n != 1 {
+			return fmt.Errorf("%s was told to have come %d times more often than to have gone", d.id.User, n)
+		}
+	}
+	return nil
+}
+
+// TestKilledWebhookWorkers kills a webhook worker in the middle of what it has to tell, and stops another; then Postgres is away for a while, and
+// the broker starts again: whatever was acknowledged is told, each time under the same event id, and nobody who chats waits for it.
 func TestKilledWebhookWorkers(t *testing.T) {
-	h := open(t, streams.Layout{Partitions: 4}, "WHALESHARK_HOOK_PRIVATE=true")
+	h := open(t, streams.Layout{Partitions: 4}, "WHALESHARK_HOOK_PRIVATE=true", "WHALESHARK_FACT_TTL=1m")
 	h.staff(1, 1, 1, 1)
 	a := &appServer{
 		failed: make(map[string]bool), told: make(map[string]int), events: make(map[string]string), online: make(map[chat.UserID]int),
@@ -88,37 +110,23 @@ func TestKilledWebhookWorkers(t *testing.T) {
 		}
 		return nil
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	c := h.pairs(ctx, faultPairs)
-	time.AfterFunc(faultEach*faultPace/3, workers[0].kill)
-	time.AfterFunc(faultEach*faultPace*2/3, workers[1].stop)
-	c.talk(ctx, "w", faultEach, 8, faultPace)
-	promise(t, "kill of a webhook worker", c.slowest(), 500*time.Millisecond)
-	h.eventually(time.Minute, "all messages are told", func() error {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		missing := 0
-		for id := range c.acks {
-			if a.told[id] == 0 {
-				missing++
-			}
-		}
-		if missing > 0 {
-			return fmt.Errorf("%d of %d are not", missing, len(c.acks))
-		}
-		return nil
-	})
-	h.eventually(time.Minute, "all users are told to be online", func() error {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		for _, d := range append(c.senders, c.readers...) {
-			if n := a.online[d.id.User]; n != 1 {
-				return fmt.Errorf("%s was told to have come %d times more often than to have gone", d.id.User, n)
-			}
-		}
-		return nil
-	})
+	const each = faultEach / 2
+	for name, hurt := range map[string]func(){
+		"SIGKILL of one, SIGTERM of another": func() { workers[0].kill(); workers[1].stop() },
+		"Postgres is away":                   func() { h.postgres.stop(); h.startPostgres() },
+		"the broker starts again":            func() { h.nats.kill(); h.startNATS() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			hurting := make(chan struct{})
+			time.AfterFunc(each*faultPace/3, func() { defer close(hurting); hurt() })
+			c.talk(ctx, name, each, 8, faultPace)
+			<-hurting
+			within(t, time.Minute, "everything is told", func() error { return a.tells(c) })
+		})
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	twice := 0

@@ -73,8 +73,7 @@ func (w *worker) ask(ctx context.Context, h *chat.Hooks, c *chat.Call) (a chat.H
 	}
 	outcome := failed
 	defer func() { // a panic, too, is a failure
-		l.report(&l.asks, outcome, time.Now())
-		w.metrics.attempt(c.Command, outcome, time.Since(began))
+		w.report(ctx, l, &l.asks, c, outcome, began)
 	}()
 	body, err := w.poster.post(ctx, h, c)
 	if err != nil {

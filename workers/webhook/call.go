@@ -35,9 +35,19 @@ func (w *worker) try(ctx context.Context, l *lane, h *chat.Hooks, c *chat.Call) 
 	default:
 		outcome = failed
 	}
-	l.report(&l.news, outcome, time.Now())
-	w.metrics.attempt(c.Command, outcome, time.Since(began))
+	w.report(ctx, l, &l.news, c, outcome, began)
 	return outcome, err
+}
+
+// report counts an attempt, tells the lane, and says when a receiver is left alone from now on, or is back.
+func (w *worker) report(ctx context.Context, l *lane, b *breaker, c *chat.Call, outcome string, began time.Time) {
+	w.metrics.attempt(c.Command, outcome, time.Since(began))
+	switch was, is := l.report(b, outcome, time.Now()); {
+	case is && !was:
+		w.log.WarnContext(ctx, "a webhook has failed too often, and is left alone for a while", "app", c.App, "command", c.Command)
+	case was && !is:
+		w.log.InfoContext(ctx, "a webhook is back", "app", c.App, "command", c.Command)
+	}
 }
 
 // wanted returns those of the calls that their apps want to hear, by app.
@@ -158,7 +168,10 @@ func (w *worker) fail(ctx context.Context, a *chat.Attempt, cause error) {
 func (w *worker) bury(ctx context.Context, a *chat.Attempt) {
 	a.Dead, a.Wait = true, 0
 	w.metrics.buried.Inc()
-	w.log.WarnContext(ctx, "a webhook call is dead", "app", a.Call.App, "command", a.Call.Command, "event", a.Call.Event, "cause", a.Cause)
+	if w.lanes.get(a.Call.App).sayDead(time.Now()) {
+		w.log.WarnContext(ctx, "calls of a webhook are dead, such as this", "app", a.Call.App, "command", a.Call.Command,
+			"event", a.Call.Event, "cause", a.Cause)
+	}
 }
 
 // backoff returns how long a call waits after so many attempts: up to four times as long as the time before. Chance, in [0, 1), says how

@@ -103,6 +103,7 @@ func hearEvent(t streams.Told) piece {
 
 const (
 	piecesAtOnce = 64
+	batchCalls   = 1000                   // a batch has about so many at most
 	markEvery    = 500 * time.Millisecond // while there is nothing to tell
 	patience     = 30 * time.Second       // a transaction that takes longer has failed
 )
@@ -202,25 +203,39 @@ func (f *follower[T]) beatUntil(stop <-chan struct{}) {
 	}
 }
 
-// take hears some pieces: first attempts at their calls, and then the mark moves past them.
+// take hears some pieces, as many at a time as make a batch.
 func (f *follower[T]) take(ctx context.Context, items []T) error {
-	var h store.Heard
-	var calls []chat.Call
-	to := f.at
-	for _, item := range items {
-		x := f.source.hear(item)
-		if x.fault != nil {
-			f.metrics.unreadable.Inc()
-			f.log.ErrorContext(ctx, "what cannot be read is told to nobody", "source", f.source.number, "position", x.position, "cause", x.fault)
+	for len(items) > 0 {
+		var h store.Heard
+		var calls []chat.Call
+		n, to := 0, f.at
+		for n < len(items) && len(calls) < batchCalls {
+			x := f.source.hear(items[n])
+			n++
+			if x.fault != nil {
+				f.metrics.unreadable.Inc()
+				f.log.ErrorContext(ctx, "what cannot be read is told to nobody",
+					"source", f.source.number, "position", x.position, "cause", x.fault)
+			}
+			calls, h.Recalled, to = append(calls, x.calls...), append(h.Recalled, x.recalled...), x.position
 		}
-		calls, h.Recalled, to = append(calls, x.calls...), append(h.Recalled, x.recalled...), x.position
+		if err := f.tell(ctx, calls, h, to); err != nil {
+			return err
+		}
+		f.post.Beat()
+		items = items[n:]
 	}
-	tell, err := f.attempt(ctx, calls, &h)
+	return nil
+}
+
+// tell makes first attempts at a batch, and then the mark moves past it.
+func (f *follower[T]) tell(ctx context.Context, calls []chat.Call, h store.Heard, to uint64) error {
+	said, err := f.attempt(ctx, calls, &h)
 	if err != nil {
 		return err
 	}
 	f.at = to
-	if !tell && len(h.Recalled) == 0 {
+	if !said && len(h.Recalled) == 0 {
 		return nil // the mark follows in a moment
 	}
 	return f.settle(ctx, h)

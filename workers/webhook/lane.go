@@ -11,6 +11,7 @@ const (
 	callsAtOnce     = 16 // of an app, from one process
 	questionsAtOnce = 256
 	behindFor       = 10 * time.Second
+	sayEvery        = time.Minute
 )
 
 // lanes are the lanes of all apps.
@@ -31,6 +32,7 @@ type lane struct {
 	news   breaker
 	asks   breaker
 	behind time.Time // until then news go to Postgres at once
+	said   time.Time // until then nothing is said of dead calls
 }
 
 func newLanes(breakFor time.Duration) *lanes {
@@ -71,10 +73,11 @@ func (l *lane) allow(b *breaker, now time.Time) bool {
 	return b.allow(now)
 }
 
-// report tells one of the lane's breakers how a call has ended.
-func (l *lane) report(b *breaker, outcome string, now time.Time) {
+// report tells one of the lane's breakers how a call has ended, and returns whether it was open before, and is now.
+func (l *lane) report(b *breaker, outcome string, now time.Time) (was, is bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	was = b.open
 	switch outcome {
 	case delivered:
 		b.ok()
@@ -83,6 +86,18 @@ func (l *lane) report(b *breaker, outcome string, now time.Time) {
 	case givenUp:
 		b.givenUp()
 	}
+	return was, b.open
+}
+
+// sayDead reports whether it is time to say that calls of the app are dead: once in a while, for there may be very many.
+func (l *lane) sayDead(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Before(l.said) {
+		return false
+	}
+	l.said = now.Add(sayEvery)
+	return true
 }
 
 // lag says that a batch was not finished in its time.
