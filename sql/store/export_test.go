@@ -53,4 +53,11 @@ const (
 	ForgetOutgoing     = db.ForgetOutgoing
 	Outgoing           = db.Outgoing
 	MembersByID        = db.MembersByID
+
+	TakeWebhookCalls     = db.TakeWebhookCalls
+	PutOffWebhookCalls   = db.PutOffWebhookCalls
+	DropWebhookCalls     = db.DropWebhookCalls
+	WebhookCallsOfEvents = db.WebhookCallsOfEvents
+	WebhookCalls         = db.WebhookCalls
+	DropWebhookOnline    = db.DropWebhookOnline
 )

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
@@ -127,4 +128,53 @@ func TestWebhookPresenceIsNotedOnce(t *testing.T) {
 
 func beginAt(at uint64) func(context.Context) (uint64, error) {
 	return func(context.Context) (uint64, error) { return at, nil }
+}
+
+// TestWebhookQueriesUseIndexes has one app whose calls wait in very many rows, and looks at how others' are found among them.
+func TestWebhookQueriesUseIndexes(t *testing.T) {
+	url := storetest.URL(t)
+	s := storetest.Open(t, url)
+	for app := range chat.AppID(10) {
+		if err := s.SetApp(t.Context(), chat.App{ID: app, Keys: []string{"k"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, url, `INSERT INTO webhook_call (next_at, app_id, dead, event_id, command, body)
+		SELECT now() - interval '1 second', 1, n % 100 = 0, 'log-' || n, 'message.send.after', '{}' FROM generate_series(1, 200000) AS n`)
+	run(t, url, `INSERT INTO webhook_online (app_id, user_id) SELECT 1, 'u' || n FROM generate_series(1, 100000) AS n`)
+	run(t, url, `ANALYZE`)
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	for _, q := range []struct {
+		name, sql string
+		args      []any
+	}{
+		{"due", store.TakeWebhookCalls, []any{30.0, int32(16), []int32{1, 2}}},
+		{"put off", store.PutOffWebhookCalls, []any{[]int64{1, 2}, []float64{1, 1}, []int16{1, 1}, []bool{false, true}, []string{"", ""}}},
+		{"done", store.DropWebhookCalls, []any{[]int64{1, 2}}},
+		{"recalled", store.WebhookCallsOfEvents, []any{[]int32{1, 1}, []string{"log-1", "log-2"}}},
+		{"list", store.WebhookCalls, []any{int64(5), true, false, int32(0), int32(100)}},
+		{"gone", store.DropWebhookOnline, []any{[]int32{1, 1}, []string{"u1", "u2"}}},
+	} {
+		t.Run(q.name, func(t *testing.T) {
+			for _, table := range scanned(t, conn, q.sql, q.args) {
+				if table != "app" { // a few rows: no plan needs an index
+					t.Errorf("reads all of %s:\n%s", table, q.sql)
+				}
+			}
+		})
+	}
+	began := time.Now()
+	if got, _ := takeCalls(t, s); len(got) != 2 {
+		t.Errorf("%v are taken; want two", got)
+	}
+	if waiting, dead, err := s.CountCalls(t.Context(), 1000); waiting != 1000 || dead != 1000 || err != nil {
+		t.Errorf("%d wait, %d are dead, %v; want as many as are counted", waiting, dead, err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("that took %v", took)
+	}
 }
