@@ -45,6 +45,23 @@ const (
 
 	GroupNews Command = 2105 // down, [News]: groupId, messageSequence, messageKey: a very large group has something new, which is to be pulled
 
+	// What changes among a user's friends: down, to his own other devices. A sequence is the user's own, see getUserSequence.
+	FriendAdd               Command = 3000 // a [FriendAdded]: fromId, toId, remark, addSource, sequence; also to the new friend, whose side it then is
+	FriendUpdate            Command = 3001 // a [FriendUpdated]: fromId, toId, remark, addSource, extra, sequence
+	FriendDelete            Command = 3002 // a [FriendChanged]: fromId, toId, sequence
+	FriendRequest           Command = 3003 // to who is asked, a [FriendRequested]: id, appId, fromId, toId, remark, readStatus, addSource, addWording, approveStatus, createTime, updateTime, sequence
+	FriendRequestRead       Command = 3004 // a [FriendsChanged]: fromId, sequence: all requests to him are read
+	FriendRequestApprove    Command = 3005 // a [FriendRequestDecided]: id, fromId, toId, status (1 agreed, 2 rejected), sequence; also to who has asked
+	FriendBlackAdd          Command = 3010 // a [FriendChanged]
+	FriendBlackDelete       Command = 3011 // a [FriendChanged]
+	FriendGroupAdd          Command = 3012 // a [FriendGroupChanged]: fromId, groupName, sequence
+	FriendGroupDelete       Command = 3013 // a [FriendGroupChanged]
+	FriendGroupMemberAdd    Command = 3014 // a [FriendGroupMembers]: fromId, groupName, toIds, sequence
+	FriendGroupMemberDelete Command = 3015 // a [FriendGroupMembers]
+	FriendAllDelete         Command = 3016 // a [FriendsChanged]: fromId, sequence
+
+	UserModify Command = 4000 // down, to the user's own other devices, a [UserModified]: userId, nickName, location, birthDay, photo, userSex, selfSignature, friendAllowType, extra
+
 	ConversationDelete Command = 5000 // down, to the user's other devices, a [Setting]: conversationId, conversationType, toId or groupId, messageKey (its own place): what was before is no longer his to see
 	ConversationUpdate Command = 5001 // down, to the user's other devices, a [Setting]: the same with sequence (the same as messageKey), isMute? and isTop?, each 0 or 1
 
@@ -130,6 +147,34 @@ func (c Command) String() string {
 		return "speak_member"
 	case GroupNews:
 		return "group_news"
+	case FriendAdd:
+		return "friend_add"
+	case FriendUpdate:
+		return "friend_update"
+	case FriendDelete:
+		return "friend_delete"
+	case FriendRequest:
+		return "friend_request"
+	case FriendRequestRead:
+		return "friend_request_read"
+	case FriendRequestApprove:
+		return "friend_request_approve"
+	case FriendBlackAdd:
+		return "friend_black_add"
+	case FriendBlackDelete:
+		return "friend_black_delete"
+	case FriendGroupAdd:
+		return "friend_group_add"
+	case FriendGroupDelete:
+		return "friend_group_delete"
+	case FriendGroupMemberAdd:
+		return "friend_group_member_add"
+	case FriendGroupMemberDelete:
+		return "friend_group_member_delete"
+	case FriendAllDelete:
+		return "friend_all_delete"
+	case UserModify:
+		return "user_modify"
 	case ConversationDelete:
 		return "conversation_delete"
 	case ConversationUpdate:

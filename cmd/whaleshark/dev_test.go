@@ -190,7 +190,10 @@ func TestDev(t *testing.T) {
 		}
 		defer s.Close()
 		got, err := s.App(t.Context(), 10003)
-		want := chat.App{ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true}
+		want := chat.App{
+			ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true,
+			RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
+		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("the app (-want +got):\n%s%v", diff, err)
 		}
@@ -283,7 +286,7 @@ func webhookIsTold(t *testing.T, dir string, alice []string) {
 
 func TestDevWithoutOptionalLogins(t *testing.T) {
 	_, r := startDev(t, dataFolder(t), "--auth", "required")
-	fails(t, "needs a userSign", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
+	fails(t, "a userSign is needed", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
 }
 
 func TestStatusesAsLines(t *testing.T) {

@@ -42,6 +42,12 @@ ALTER TABLE friendship
     ADD COLUMN extra           text        NOT NULL DEFAULT '';
 CREATE INDEX friendship_sequence ON friendship (app_id, from_id, friend_sequence);
 
+-- Friendships of before are numbered, for a device that knows none of them to hear of all.
+UPDATE friendship AS f SET friend_sequence = n.number
+FROM (SELECT app_id, from_id, to_id, row_number() OVER (PARTITION BY app_id, from_id ORDER BY to_id) AS number FROM friendship) AS n
+WHERE f.app_id = n.app_id AND f.from_id = n.from_id AND f.to_id = n.to_id;
+INSERT INTO user_sequence (app_id, user_id, friendship) SELECT app_id, from_id, max(friend_sequence) FROM friendship GROUP BY app_id, from_id;
+
 CREATE TABLE friend_request (
     request_id     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     from_sequence  bigint      NOT NULL, -- of from_id's sequence, when the request changed last

@@ -4,6 +4,42 @@
 
 package db
 
+import (
+	"time"
+)
+
+type FriendRequest struct {
+	RequestID     int64
+	FromSequence  int64
+	ToSequence    int64
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	AppID         int32
+	ApproveStatus int16
+	Read          bool
+	FromID        string
+	ToID          string
+	Remark        string
+	AddSource     string
+	AddWording    string
+}
+
+type Friendship struct {
+	AppID          int32
+	Deleted        bool
+	Blocked        bool
+	CreatedAt      time.Time
+	FromID         string
+	ToID           string
+	Remark         string
+	FriendSequence int64
+	BlackSequence  int64
+	UpdatedAt      time.Time
+	Stranger       bool
+	AddSource      string
+	Extra          string
+}
+
 type Mark struct {
 	Partition int32
 	Revision  int64
