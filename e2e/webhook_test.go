@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -14,6 +15,7 @@ import (
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
 	"github.com/whaleshark-im/whaleshark/streams"
+	"github.com/whaleshark-im/whaleshark/wire"
 )
 
 // appServer is an app's own server, which fails now and then, but not twice with one event.
@@ -127,6 +129,10 @@ func TestKilledWebhookWorkers(t *testing.T) {
 			within(t, time.Minute, "everything is told", func() error { return a.tells(c) })
 		})
 	}
+	m := h.metrics(h.ready(streams.RoleWebhook, 1)[0])
+	if m[`whaleshark_webhook_calls_total{command="message.send.after",outcome="ok"}`] == 0 || m["whaleshark_webhook_seconds_count"] == 0 {
+		t.Errorf("the worker does not count what it does: %v", m)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	twice := 0
@@ -138,4 +144,90 @@ func TestKilledWebhookWorkers(t *testing.T) {
 	t.Logf("of %d messages %d were told more than once, in %d calls", len(a.told), twice, a.calls)
 }
 
-func nothingYet(context.Context) (uint64, error) { return 0, fmt.Errorf("there is no mark yet") }
+func nothingYet(context.Context) (uint64, error) { return 0, errors.New("there is no mark yet") }
+
+// TestAnAppJudgesMessages lets an app forbid and replace messages; when its server is away they are placed as they are, without a pause that
+// anybody would notice twice.
+func TestAnAppJudgesMessages(t *testing.T) {
+	h := open(t, streams.Layout{Partitions: 1}, "WHALESHARK_HOOK_PRIVATE=true")
+	h.staff(1, 1, 1, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var m struct {
+			Body string `json:"messageBody"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&m); err != nil || r.URL.Query().Get("command") != chat.HookMessageSend {
+			t.Errorf("it was asked %s: %v", r.URL.RawQuery, err)
+		}
+		switch m.Body {
+		case "bad":
+			fmt.Fprint(w, `{"code":4711,"msg":"not here"}`)
+		case "rude":
+			fmt.Fprint(w, `{"code":200,"data":{"messageBody":"polite"}}`)
+		default:
+			fmt.Fprint(w, `{"code":200,"msg":"ok","data":null}`)
+		}
+	}))
+	t.Cleanup(server.Close)
+	if _, err := h.store.ChangeApp(t.Context(), store.DemoApp, func(app *chat.App) error {
+		app.Hooks = chat.Hooks{URL: server.URL, Commands: []string{chat.HookMessageSend}}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.startWorker(streams.RoleWebhook, 0)
+	h.ready(streams.RoleWebhook, 1)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	alice, bob := h.device("alice", "a", "tcp"), h.device("bob", "b", "ws")
+	for _, d := range []*device{alice, bob} {
+		if _, err := d.connection(ctx); err != nil {
+			t.Fatal(err)
+		}
+		defer d.close()
+	}
+	send := func(id, body string) error {
+		t.Helper()
+		c, err := alice.connection(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Send(ctx, wire.Message{MessageID: id, To: "bob", Body: body})
+		return err
+	}
+	h.eventually(20*time.Second, "the app's word counts", func() error {
+		if err := send(fmt.Sprint("bad-", time.Now().UnixNano()), "bad"); err == nil {
+			return errors.New("what it forbids is placed")
+		}
+		return nil
+	})
+	if e, ok := errors.AsType[chat.Error](send("bad", "bad")); !ok || e.Code != chat.Vetoed {
+		t.Errorf("what it forbids gets %v", e)
+	}
+	for _, body := range []string{"rude", "hello"} {
+		if err := send(body, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.persisted()
+	said := make(map[string]string)
+	rows, err := h.store.Messages(ctx, 0, 1<<53, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		said[r.Record.MessageID] = r.Record.Body
+	}
+	if said["rude"] != "polite" || said["hello"] != "hello" || said["bad"] != "" {
+		t.Errorf("what is said is %v", said)
+	}
+	server.Close()
+	began := time.Now()
+	for i := range 20 {
+		if err := send(fmt.Sprint("away-", i), "bad"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("20 messages took %v while the app's server was away", took)
+	}
+}

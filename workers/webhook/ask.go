@@ -75,7 +75,7 @@ func (w *worker) ask(ctx context.Context, h *chat.Hooks, c *chat.Call) (a chat.H
 	defer func() { // a panic, too, is a failure
 		w.report(ctx, l, &l.asks, c, outcome, began)
 	}()
-	body, err := w.poster.post(ctx, h, c)
+	body, err := w.poster.ask(ctx, h, c)
 	if err != nil {
 		if errors.Is(ctx.Err(), context.Canceled) {
 			outcome = givenUp

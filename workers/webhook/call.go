@@ -24,8 +24,7 @@ func (w *worker) try(ctx context.Context, l *lane, h *chat.Hooks, c *chat.Call) 
 	err = w.guard(func() error {
 		limited, cancel := context.WithTimeout(ctx, w.cfg.Patience)
 		defer cancel()
-		_, err := w.poster.post(limited, h, c)
-		return err
+		return w.poster.tell(limited, h, c)
 	})
 	switch {
 	case err == nil:

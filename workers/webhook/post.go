@@ -21,7 +21,8 @@ import (
 
 const (
 	connectPatience = 2 * time.Second
-	answerLimit     = 64 << 10 // bytes of an answer that are read
+	tellLimit       = 64 << 10  // bytes of an answer that are read
+	askLimit        = 512 << 10 // likewise: it may hold a message, with every character escaped
 	idlePerHost     = questionsAtOnce
 )
 
@@ -52,27 +53,49 @@ func newPoster(private bool) *poster {
 // errGone is a receiver's word that it does not want the call, now or ever.
 var errGone = errors.New("it answered 410 Gone")
 
-// post makes a call, and returns the body of the answer. Any answer but one of 200 to 299 is an error, redirections too.
-func (p *poster) post(ctx context.Context, h *chat.Hooks, c *chat.Call) ([]byte, error) {
+// tell makes a call whose answer is an answer of 200 to 299, whatever it says.
+func (p *poster) tell(ctx context.Context, h *chat.Hooks, c *chat.Call) error {
+	resp, err := p.post(ctx, h, c)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, _ = io.CopyN(io.Discard, resp.Body, tellLimit) // so that the connection serves the next call
+	return nil
+}
+
+// ask makes a call whose answer says something.
+func (p *poster) ask(ctx context.Context, h *chat.Hooks, c *chat.Call) ([]byte, error) {
+	resp, err := p.post(ctx, h, c)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, askLimit))
+	if err != nil {
+		return nil, fmt.Errorf("read its answer: %w", cleared(err))
+	}
+	return body, nil
+}
+
+// post makes a call. Any answer but one of 200 to 299 is an error, redirections too.
+func (p *poster) post(ctx context.Context, h *chat.Hooks, c *chat.Call) (*http.Response, error) {
 	req, err := p.request(ctx, h, c)
 	if err != nil {
 		return nil, err
 	}
 	resp, err := p.client.Do(req)
-	if err != nil {
-		return nil, cleared(err)
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, answerLimit))
 	switch {
-	case resp.StatusCode == http.StatusGone:
-		return nil, errGone
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, fmt.Errorf("it answered %d", resp.StatusCode)
 	case err != nil:
-		return nil, fmt.Errorf("read its answer: %w", cleared(err))
+		return nil, cleared(err)
+	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
+		return resp, nil
 	}
-	return body, nil
+	_ = resp.Body.Close()
+	if resp.StatusCode == http.StatusGone {
+		return nil, errGone
+	}
+	return nil, fmt.Errorf("it answered %d", resp.StatusCode)
 }
 
 func (p *poster) request(ctx context.Context, h *chat.Hooks, c *chat.Call) (*http.Request, error) {

@@ -151,6 +151,8 @@ const (
 
 // keepHouse counts the calls that wait, and forgets those that have been dead for long.
 func (w *worker) keepHouse(ctx context.Context) error {
+	defer w.metrics.queue.Set(0) // another tells it from now on
+	defer w.metrics.dead.Set(0)
 	var purged time.Time
 	for ; ctx.Err() == nil; _ = rest(ctx, countEvery) {
 		waiting, dead, err := w.cfg.Store.CountCalls(ctx, countAtMost)

@@ -244,14 +244,14 @@ func TestPrivateAddressesAreRefused(t *testing.T) {
 	p := newPoster(false)
 	for _, host := range []string{"127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "[::1]", "0.0.0.0", "2130706433", "169.254.169.254"} {
 		hooks := &chat.Hooks{URL: "http://" + host + ":" + u.Port()}
-		if _, err := p.post(t.Context(), hooks, &chat.Call{App: app, Event: "e"}); err == nil {
+		if err := p.tell(t.Context(), hooks, &chat.Call{App: app, Event: "e"}); err == nil {
 			t.Errorf("%s was called", host)
 		} else if host != "2130706433" && !strings.Contains(err.Error(), "not an address of the internet") {
 			t.Errorf("%s: %v", host, err)
 		}
 	}
 	for _, bad := range []string{"ftp://example.org", "file:///etc/passwd", "example.org/hook", "http://[", ""} {
-		if _, err := p.post(t.Context(), &chat.Hooks{URL: bad}, &chat.Call{App: app, Event: "e"}); err == nil {
+		if err := p.tell(t.Context(), &chat.Hooks{URL: bad}, &chat.Call{App: app, Event: "e"}); err == nil {
 			t.Errorf("%q was called", bad)
 		}
 	}
