@@ -97,7 +97,7 @@ type fanoutFlags struct {
 
 // hookFlags tune the webhooks.
 type hookFlags struct {
-	HookPrivate bool `default:"${hook_private=false}" negatable:"" help:"Webhooks may be at addresses that are not of the internet."`
+	HookPrivate bool `default:"${hook_private=false}" negatable:"" help:"Webhooks may be at addresses that are not of the internet; dev lets them, unless it is told --no-hook-private."`
 }
 
 // appFlags name a tenant.
