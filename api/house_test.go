@@ -50,6 +50,7 @@ func note(path string, code chat.Code, _ time.Duration) {
 // house is everything that the API stands on, in this process: NATS, Postgres, the workers and an edge.
 type house struct {
 	t         testing.TB
+	database  string // its URL
 	store     *store.Store
 	conn      *streams.Conn
 	history   *history.History
@@ -62,7 +63,8 @@ type house struct {
 // open starts a house with the demo data. Change may change the API's config.
 func open(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	h := &house{t: t, store: storetest.New(t)}
+	database := storetest.URL(t)
+	h := &house{t: t, database: database, store: storetest.Open(t, database)}
 	if err := h.store.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}

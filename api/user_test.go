@@ -145,6 +145,9 @@ func TestProfilesAreReadTogether(t *testing.T) {
 	if len(got.UserDataItem) != 2 || !slices.Equal(got.FailUser, []string{"nobody"}) {
 		t.Errorf("got %+v; want bob, admin, and nobody failed", got)
 	}
+	if a := h.ask("/v1/user/data/getSingleUserInfo", "alice", body{"userId": "nobody"}).want(chat.UserMissing); string(a.Data) != "null" {
+		t.Errorf("the data of a failure is %s; want null", a.Data)
+	}
 	many := slices.Repeat([]string{"bob"}, 1001)
 	h.ask("/v1/user/data/getUserInfo", "alice", body{"userIds": many}).want(chat.BadParameter).mentions("1000")
 	h.ask("/v1/user/data/getUserInfo", "alice", body{"userIds": many[:1000]}).want(chat.OK)

@@ -52,7 +52,9 @@ func TestConversation(t *testing.T) {
 // create makes a group of alice's.
 func (h *house) create(t *testing.T, id string, members ...chat.UserID) chat.Conversation {
 	t.Helper()
-	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{App: store.DemoApp, ID: id, Owner: "alice", Name: id, Members: members})
+	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{
+		App: store.DemoApp, ID: id, Owner: "alice", Name: id, Type: store.PublicGroup, Members: members,
+	})
 	must(t, err)
 	return chat.GroupOf(store.DemoApp, id)
 }

@@ -161,6 +161,13 @@ func TestTheCostFollowsWhatHasChanged(t *testing.T) {
 			t.Errorf("for 10 settings Postgres reads %.0f rows, and %v from end to end; want %.0f at most", rows, scanned, limit)
 		}
 	})
+	t.Run("the newest places", func(t *testing.T) {
+		// Of groups, of which there are 100, each is looked at.
+		p := explain(t, db, store.NewestPlaces, 10001, "hub")
+		if rows, scanned := p.visited(); rows > 250 || len(scanned) > 0 {
+			t.Errorf("Postgres reads %.0f rows, and %v from end to end", rows, scanned)
+		}
+	})
 	t.Run("pages", func(t *testing.T) {
 		ids := []int64{1, 2, 10, 100}
 		lows, highs := []int64{0, 0, 0, 0}, slices.Repeat([]int64{1 << 53}, 4)

@@ -18,6 +18,15 @@ type Pulled struct {
 
 // Pull returns the messages of all the user's conversations at places above last, at most limit of them.
 func (h *History) Pull(ctx context.Context, user chat.UserKey, last chat.Place, limit int) (Pulled, error) {
+	return h.pull(ctx, user, last, limit, func(*talk) bool { return true })
+}
+
+// PullPairs is [History.Pull] of pairs alone.
+func (h *History) PullPairs(ctx context.Context, user chat.UserKey, last chat.Place, limit int) (Pulled, error) {
+	return h.pull(ctx, user, last, limit, (*talk).isPair)
+}
+
+func (h *History) pull(ctx context.Context, user chat.UserKey, last chat.Place, limit int, of func(*talk) bool) (Pulled, error) {
 	limit = clamp(limit)
 	pulled := Pulled{MaxKey: last, Completed: true}
 	err := h.cut(ctx, user, func(c *cut) error {
@@ -25,6 +34,7 @@ func (h *History) Pull(ctx context.Context, user chat.UserKey, last chat.Place, 
 		if err != nil {
 			return err
 		}
+		talks = slices.DeleteFunc(talks, func(t *talk) bool { return !of(t) })
 		r := reading{c: c, talks: talks, after: last, before: lastPlace, descending: true, limit: h.cfg.PullLimit + 1}
 		items, err := r.items(ctx)
 		if err != nil || len(items) == 0 {

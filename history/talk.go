@@ -194,19 +194,19 @@ func (t *talk) blank(items []chat.Item) {
 	}
 }
 
-// tail returns the user's conversations that the log has records of after the marks; of only one conversation, if one is given. Not all
-// of them have news: a recall blanks messages also for those who have left.
-func (c *cut) tail(ctx context.Context, only *chat.Conversation) (map[chat.Conversation]*talk, error) {
+// tail returns the user's conversations that the log has records of after the marks; or, if some are given, those alone, be they his or not.
+// Not all of them have news: a recall blanks messages also for those who have left.
+func (c *cut) tail(ctx context.Context, only []chat.Conversation) (map[chat.Conversation]*talk, error) {
 	talks := make(map[chat.Conversation]*talk)
+	for _, of := range only {
+		talks[of] = c.empty(of)
+	}
 	for _, e := range c.entries {
 		for i := range e.Block.Records {
-			if of := e.Block.Records[i].Conversation; c.mayBeMine(of) && (only == nil || *only == of) {
+			if of := e.Block.Records[i].Conversation; only == nil && c.mayBeMine(of) {
 				talks[of] = c.empty(of)
 			}
 		}
-	}
-	if only != nil {
-		talks[*only] = c.empty(*only)
 	}
 	if err := c.addStored(ctx, talks); err != nil {
 		return nil, err

@@ -31,6 +31,8 @@ const (
 	StatusSync   Command = 4005 // down, to the user's other devices, a [DeviceStatus]: the same with the setting device's appId, clientType, imei
 	Watch        Command = 4006 // both ways; up, a [WatchOf]: userIds (an empty list ends every watch), ttlMs?; down, a [Watching]: code, msg, and in data ttlMs and users, each a [UserStatus]
 
+	JoinGroup Command = 2000 // down, to a group's managers and owner and, once it is decided, to who has asked, a [JoinRequest]: groupId, requestId, fromId (who asks), wording, status (0 open, 1 agreed, 2 rejected), handledBy?, createTime, updateTime
+
 	// What happened to a group: down, to its members, a [GroupEvent]: groupId, messageKey (the event's own place), sequence (its number in the group), fromId? (who did it).
 	AddedMember   Command = 2001 // also members
 	CreatedGroup  Command = 2002 // also ownerId, members, appId, and what describes the group: groupType?, groupName?, mute?, applyJoinType?, introduction?, notification?, photo?, status?, createTime?, extra? …
@@ -125,6 +127,8 @@ func (c Command) String() string {
 		return "status_sync"
 	case Watch:
 		return "watch"
+	case JoinGroup:
+		return "join_group"
 	case AddedMember:
 		return "added_member"
 	case CreatedGroup:

@@ -100,6 +100,7 @@ ALTER TABLE group_member
     ADD COLUMN join_type text NOT NULL DEFAULT '',
     ADD COLUMN alias     text NOT NULL DEFAULT '',
     ADD COLUMN extra     text NOT NULL DEFAULT '';
+CREATE INDEX group_member_staff ON group_member (app_id, group_id, role DESC, user_id) WHERE role > 0;
 
 CREATE TABLE group_join_request (
     request_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -113,7 +114,7 @@ CREATE TABLE group_join_request (
     handled_by text        NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX group_join_request_open ON group_join_request (app_id, group_id, user_id) WHERE status = 0;
-CREATE INDEX group_join_request_group ON group_join_request (app_id, group_id, request_id);
+CREATE INDEX group_join_request_group ON group_join_request (app_id, group_id, status, request_id);
 
 -- What was decided here and is still to be told. A row is written in the transaction that decides, and goes when the stream has it.
 CREATE TABLE event_outbox (
@@ -158,6 +159,7 @@ CREATE TABLE webhook_online (
 -- +goose Down
 DROP TABLE webhook_online, webhook_mark, webhook_call, event_outbox, group_join_request, friend_group_member, friend_group, friend_request,
     user_sequence;
+DROP INDEX group_member_staff;
 ALTER TABLE group_member DROP COLUMN join_type, DROP COLUMN alias, DROP COLUMN extra;
 ALTER TABLE chat_group
     DROP COLUMN updated_at, DROP COLUMN group_type, DROP COLUMN apply_join_type, DROP COLUMN introduction, DROP COLUMN notification,

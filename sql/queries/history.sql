@@ -102,6 +102,36 @@ FROM found AS f
 CROSS JOIN LATERAL (SELECT * FROM conversation AS x WHERE x.conversation_id = f.conversation_id LIMIT 1) AS c
 ORDER BY f.place;
 
+-- NewestPlaces finds where the newest change of any of a user's conversations stands, and the newest of any of his groups.
+-- name: NewestPlaces :one
+SELECT
+    GREATEST(
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = @app_id AND c.a = @user_id ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = @app_id AND c.b = @user_id ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT m.changed FROM membership AS m WHERE m.app_id = @app_id AND m.user_id = @user_id ORDER BY m.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT max(c.changed) FROM membership AS m
+            CROSS JOIN LATERAL (SELECT * FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+            WHERE m.wide AND m.left_place IS NULL AND m.app_id = @app_id AND m.user_id = @user_id
+        ), 0),
+        COALESCE((
+            SELECT s.place FROM conversation_setting AS s WHERE s.app_id = @app_id AND s.user_id = @user_id ORDER BY s.place DESC LIMIT 1
+        ), 0)
+    )::bigint AS of_conversations,
+    COALESCE((
+        SELECT max(CASE WHEN m.left_place IS NULL THEN c.group_place ELSE m.left_place END) FROM membership AS m
+        CROSS JOIN LATERAL (SELECT * FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+        WHERE m.app_id = @app_id AND m.user_id = @user_id
+    ), 0)::bigint AS of_groups;
+
 -- name: TalksByToken :many
 SELECT
     c.conversation_id, c.kind, c.a, c.b, c.head, c.changed,

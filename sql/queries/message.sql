@@ -79,3 +79,12 @@ FROM (
 ) AS k
 JOIN conversation AS c ON c.token = k.token
 JOIN message AS m ON m.conversation_id = c.conversation_id AND m.seq > k.after AND m.seq <= k.upto;
+
+-- GroupOfSpeaker reads what a group is to a message of a user as it was decided: its log says so a moment later.
+-- name: GroupOfSpeaker :one
+SELECT
+    g.version, g.muted, (g.destroyed_at IS NOT NULL)::boolean AS destroyed, (m.user_id IS NOT NULL)::boolean AS is_member,
+    COALESCE(m.role, 0)::smallint AS role, COALESCE(m.muted_until, 0)::bigint AS muted_until
+FROM chat_group AS g
+LEFT JOIN group_member AS m ON m.app_id = g.app_id AND m.group_id = g.group_id AND m.user_id = @user_id
+WHERE g.app_id = @app_id AND g.group_id = @group_id;

@@ -3,22 +3,9 @@ package store
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
 )
-
-// OpenTraced opens a store whose statements and batches the tracer sees.
-func OpenTraced(ctx context.Context, url string, tracer pgx.QueryTracer) (*Store, error) {
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, err
-	}
-	config.ConnConfig.Tracer = tracer
-	return open(ctx, config, Options{})
-}
 
 // Describe lets whoever asks change what describes a group, with nothing but the rule of who may.
 func (s *Store) Describe(ctx context.Context, group chat.Conversation, by chat.UserID, c chat.Change) error {
@@ -60,4 +47,14 @@ const (
 	WebhookCallsOfEvents = db.WebhookCallsOfEvents
 	WebhookCalls         = db.WebhookCalls
 	DropWebhookOnline    = db.DropWebhookOnline
+
+	GroupByID         = db.GroupByID
+	GroupsByID        = db.GroupsByID
+	FirstMembers      = db.FirstMembers
+	MembersAfter      = db.MembersAfter
+	Staff             = db.Staff
+	CountMembers      = db.CountMembers
+	JoinedGroups      = db.JoinedGroups
+	CountJoinedGroups = db.CountJoinedGroups
+	JoinRequests      = db.JoinRequests
 )

@@ -103,6 +103,15 @@ func (s *Snapshot) ChangedGroups(
 	return talks, s.addStays(ctx, user.User, talks)
 }
 
+// NewestPlaces returns where the newest change of any of the user's conversations stands, and the newest of any of his groups; 0: there is none.
+func (s *Snapshot) NewestPlaces(ctx context.Context, user chat.UserKey) (conversations, groups chat.Place, err error) {
+	row, err := s.q.NewestPlaces(ctx, int32(user.App), string(user.User))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what has changed last for %v: %w", user.User, err)
+	}
+	return chat.Place(row.OfConversations), chat.Place(row.OfGroups), nil
+}
+
 func chatTalk(app chat.AppID, row *db.ChangedTalksRow) chat.Talk {
 	return chat.Talk{
 		Number:       row.ConversationID,

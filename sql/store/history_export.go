@@ -6,6 +6,7 @@ import "github.com/whaleshark-im/whaleshark/sql/store/internal/db"
 const (
 	ChangedTalks   = db.ChangedTalks
 	ChangedGroups  = db.ChangedGroups
+	NewestPlaces   = db.NewestPlaces
 	UnreadOf       = db.UnreadOf
 	NewestMessages = db.NewestMessages
 	MessagesDown   = db.MessagesDown

@@ -484,6 +484,49 @@ func (q *Queries) NewestMessages(ctx context.Context, conversationIds []int64, a
 	return items, nil
 }
 
+const NewestPlaces = `-- name: NewestPlaces :one
+SELECT
+    GREATEST(
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = $1 AND c.a = $2 ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = $1 AND c.b = $2 ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT m.changed FROM membership AS m WHERE m.app_id = $1 AND m.user_id = $2 ORDER BY m.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT max(c.changed) FROM membership AS m
+            CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+            WHERE m.wide AND m.left_place IS NULL AND m.app_id = $1 AND m.user_id = $2
+        ), 0),
+        COALESCE((
+            SELECT s.place FROM conversation_setting AS s WHERE s.app_id = $1 AND s.user_id = $2 ORDER BY s.place DESC LIMIT 1
+        ), 0)
+    )::bigint AS of_conversations,
+    COALESCE((
+        SELECT max(CASE WHEN m.left_place IS NULL THEN c.group_place ELSE m.left_place END) FROM membership AS m
+        CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+        WHERE m.app_id = $1 AND m.user_id = $2
+    ), 0)::bigint AS of_groups
+`
+
+type NewestPlacesRow struct {
+	OfConversations int64
+	OfGroups        int64
+}
+
+// NewestPlaces finds where the newest change of any of a user's conversations stands, and the newest of any of his groups.
+func (q *Queries) NewestPlaces(ctx context.Context, appID int32, userID string) (NewestPlacesRow, error) {
+	row := q.db.QueryRow(ctx, NewestPlaces, appID, userID)
+	var i NewestPlacesRow
+	err := row.Scan(&i.OfConversations, &i.OfGroups)
+	return i, err
+}
+
 const PlacesOfSeqs = `-- name: PlacesOfSeqs :one
 SELECT
     COALESCE((

@@ -84,6 +84,39 @@ func (q *Queries) AddMessages(ctx context.Context, arg AddMessagesParams) error 
 	return err
 }
 
+const GroupOfSpeaker = `-- name: GroupOfSpeaker :one
+SELECT
+    g.version, g.muted, (g.destroyed_at IS NOT NULL)::boolean AS destroyed, (m.user_id IS NOT NULL)::boolean AS is_member,
+    COALESCE(m.role, 0)::smallint AS role, COALESCE(m.muted_until, 0)::bigint AS muted_until
+FROM chat_group AS g
+LEFT JOIN group_member AS m ON m.app_id = g.app_id AND m.group_id = g.group_id AND m.user_id = $1
+WHERE g.app_id = $2 AND g.group_id = $3
+`
+
+type GroupOfSpeakerRow struct {
+	Version    int64
+	Muted      bool
+	Destroyed  bool
+	IsMember   bool
+	Role       int16
+	MutedUntil int64
+}
+
+// GroupOfSpeaker reads what a group is to a message of a user as it was decided: its log says so a moment later.
+func (q *Queries) GroupOfSpeaker(ctx context.Context, userID string, appID int32, groupID string) (GroupOfSpeakerRow, error) {
+	row := q.db.QueryRow(ctx, GroupOfSpeaker, userID, appID, groupID)
+	var i GroupOfSpeakerRow
+	err := row.Scan(
+		&i.Version,
+		&i.Muted,
+		&i.Destroyed,
+		&i.IsMember,
+		&i.Role,
+		&i.MutedUntil,
+	)
+	return i, err
+}
+
 const Messages = `-- name: Messages :many
 SELECT
     m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.asked, m.sender, m.imei, m.message_id,
