@@ -124,13 +124,6 @@ func (r *conversationRow) size() int {
 	return 500 + r.LastMessage.size()
 }
 
-func flag(on bool) int32 {
-	if on {
-		return 1
-	}
-	return 0
-}
-
 func (a *API) syncConversations(ctx context.Context, c *call, in *syncSince) (*syncPage[conversationRow], error) {
 	changes, err := a.history.Changes(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {

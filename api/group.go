@@ -69,7 +69,7 @@ type newGroup struct {
 	GroupType      int32  `json:"groupType" is:"enum=1|2" about:"1 (the default) private: its members let others in; 2 public: its managers do."`
 	GroupName      string `json:"groupName" is:"required,max=100"`
 	Mute           int32  `json:"mute" is:"enum=0|1" about:"1: only managers and the owner may speak."`
-	ApplyJoinType  *int32 `json:"applyJoinType" is:"enum=0|1|2" about:"Who joins by himself: 0 nobody, 1 (the default) whom a manager lets in, 2 anybody."`
+	ApplyJoinType  *int32 `json:"applyJoinType" is:"enum=0|1|2" about:"Who joins by himself: 0 nobody, 1 (the default) by approval, 2 anybody."`
 	Introduction   string `json:"introduction" is:"max=100"`
 	Notification   string `json:"notification" is:"max=1000"`
 	Photo          string `json:"photo" is:"max=300" about:"A URL."`

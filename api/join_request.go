@@ -10,7 +10,7 @@ import (
 
 func (a *API) joinRequestEndpoints() []endpoint {
 	return of("join request",
-		define("/v1/group/apply", "Asks to join a group: at once, where anybody may; otherwise its managers and owner decide. Asking again renews the wording.",
+		define("/v1/group/apply", "Asks to join a group: at once, where anybody may; else its managers decide. Asking again renews the wording.",
 			forUsers, a.applyToGroup,
 			chat.GroupMissing, chat.GroupIsGone, chat.AlreadyMember, chat.MemberNotAdded, chat.MemberLimit, chat.UserMissing),
 		define("/v1/group/join/approve", "Agrees to an open request to join, or rejects it.", forUsers, a.approveJoin,

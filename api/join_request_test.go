@@ -99,7 +99,8 @@ func TestJoiningByRequest(t *testing.T) {
 
 func TestJoiningWithoutRequest(t *testing.T) {
 	h := open(t)
-	free, closed, asks := h.group(body{"applyJoinType": 2, "maxMemberCount": 3}, "a"), h.group(body{"applyJoinType": 0}, "a"), h.group(body{"groupType": 2}, "a")
+	free, closed := h.group(body{"applyJoinType": 2, "maxMemberCount": 3}, "a"), h.group(body{"applyJoinType": 0}, "a")
+	asks := h.group(body{"groupType": 2}, "a")
 	apply := func(user, group string) *answer { return h.ask("/v1/group/apply", user, body{"groupId": group}) }
 	var r joinRequest
 	if apply("bob", free).want(chat.OK, &r); r.Status != 1 || r.ID != 0 {

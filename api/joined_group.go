@@ -15,32 +15,12 @@ func (a *API) joinedGroupEndpoints() []endpoint {
 	)
 }
 
-// The numbers of a group's status, the original's.
-const (
-	groupStands    = 1
-	groupDestroyed = 2
-)
-
-// joinedGroup is a group of a user's, or, if he has left it, the news of that and no more.
+// joinedGroup is a group of a user's; if he has left it, the news of that and no more. Its sequence is the place of its newest change, or of his
+// leaving: it grows with every one, over all groups.
 type joinedGroup struct {
-	AppID          int32  `json:"appId"`
-	GroupID        string `json:"groupId"`
-	Sequence       int64  `json:"sequence" about:"Of its newest change, or of his leaving; it grows with every one, over all groups."`
-	Left           bool   `json:"left"`
-	Destroyed      bool   `json:"destroyed"`
-	Status         int32  `json:"status,omitzero" about:"1 it stands, 2 it was destroyed."`
-	OwnerID        string `json:"ownerId,omitzero"`
-	GroupType      int32  `json:"groupType,omitzero" about:"1 private, 2 public."`
-	GroupName      string `json:"groupName"`
-	Mute           int32  `json:"mute"`
-	ApplyJoinType  int32  `json:"applyJoinType" about:"0 nobody, 1 whom a manager lets in, 2 anybody."`
-	Introduction   string `json:"introduction"`
-	Notification   string `json:"notification"`
-	Photo          string `json:"photo"`
-	Extra          string `json:"extra"`
-	MaxMemberCount int32  `json:"maxMemberCount,omitzero"`
-	CreateTime     int64  `json:"createTime,omitzero"`
-	UpdateTime     int64  `json:"updateTime,omitzero"`
+	groupRow
+	Left      bool `json:"left"`
+	Destroyed bool `json:"destroyed"`
 }
 
 func (a *API) syncJoinedGroups(ctx context.Context, c *call, in *syncSince) (*syncPage[joinedGroup], error) {
@@ -81,18 +61,11 @@ func (a *API) groupRows(ctx context.Context, app chat.AppID, groups []history.Gr
 }
 
 func joinedGroupOf(s *history.GroupSummary, g *store.Group) joinedGroup {
-	row := joinedGroup{
-		AppID: int32(s.Group.App), GroupID: s.Group.A, Sequence: int64(s.Place), Left: s.Left, Destroyed: s.Destroyed,
+	row := joinedGroup{groupRow: groupRow{AppID: int32(s.Group.App), GroupID: s.Group.A}, Left: s.Left, Destroyed: s.Destroyed}
+	if g != nil {
+		row.groupRow = groupRowOf(g)
+		row.Destroyed = row.Destroyed || g.Destroyed // the row may be newer than what the log says
 	}
-	if g == nil {
-		return row
-	}
-	if row.Status = groupStands; row.Destroyed {
-		row.Status = groupDestroyed
-	}
-	row.OwnerID, row.GroupType, row.GroupName, row.Mute = string(g.Owner), int32(g.Type), g.Name, flag(g.Muted)
-	row.ApplyJoinType, row.Introduction, row.Notification = int32(g.Joining), g.Introduction, g.Notification
-	row.Photo, row.Extra, row.MaxMemberCount = g.Photo, g.Extra, int32(g.MaxMembers) //nolint:gosec // people
-	row.CreateTime, row.UpdateTime = g.CreatedAt.UnixMilli(), g.UpdatedAt.UnixMilli()
+	row.Sequence = int64(s.Place)
 	return row
 }

@@ -13,7 +13,7 @@ func TestJoinedGroupsAreSynced(t *testing.T) {
 	h := open(t)
 	h.teamIsThere()
 	first := pages[joinedGroup](h, joinedPath, "bob", nil, 1)[0]
-	if first.GroupID != "team" || first.OwnerID != "alice" || first.GroupName != "team" || first.Status != groupStands || first.Left || first.Sequence == 0 {
+	if first.GroupID != "team" || first.OwnerID != "alice" || first.GroupName != "team" || first.Status != store.GroupNormal || first.Left || first.Sequence == 0 {
 		t.Errorf("bob is in %+v", first)
 	}
 	for _, id := range []string{"g1", "g2", "g3", "g4"} {
@@ -36,7 +36,7 @@ func TestJoinedGroupsAreSynced(t *testing.T) {
 		all := make(map[string]string)
 		for _, r := range rows {
 			all[r.GroupID] += map[bool]string{true: "left ", false: ""}[r.Left] + map[bool]string{true: "destroyed", false: ""}[r.Destroyed]
-			if r.Left != (r.OwnerID == "") || r.Destroyed != (r.Status == groupDestroyed) {
+			if r.Left != (r.OwnerID == "") || r.Destroyed != (r.Status == store.GroupDestroyed) {
 				t.Errorf("a group is told as %+v", r)
 			}
 		}

@@ -172,7 +172,7 @@ func (a *API) sequencesOf(ctx context.Context, key chat.UserKey) (map[string]int
 	if err != nil {
 		return nil, err
 	}
-	return a.withPlaces(ctx, chat.UserKey{App: c.app.ID, User: chat.UserID(in.UserID)}, map[string]int64{
+	return a.withPlaces(ctx, key, map[string]int64{
 		"friendShipSeq": s.Friendship, "friendShipRequestSeq": s.FriendRequest, "friendShipGroupSeq": s.FriendGroup,
 	})
 }

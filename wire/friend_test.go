@@ -34,7 +34,7 @@ func TestPayloadsOfPeopleSurviveProtobuf(t *testing.T) {
 		FriendRequestRead: &FriendsChanged{}, FriendRequestApprove: &FriendRequestDecided{}, FriendBlackAdd: &FriendChanged{},
 		FriendBlackDelete: &FriendChanged{}, FriendGroupAdd: &FriendGroupChanged{}, FriendGroupDelete: &FriendGroupChanged{},
 		FriendGroupMemberAdd: &FriendGroupMembers{}, FriendGroupMemberDelete: &FriendGroupMembers{}, FriendAllDelete: &FriendsChanged{},
-		UserModify: &UserModified{},
+		UserModify: &UserModified{}, JoinGroup: &JoinRequest{},
 	} {
 		t.Run(command.String(), func(t *testing.T) {
 			fill(t, payload)
