@@ -71,7 +71,7 @@ func (p *process) workAs(ctx context.Context, node chat.NodeID, role streams.Rol
 		sequence.Run(ctx, sequence.Config{
 			Node: node, Addrs: addrs, Conn: p.streams, Database: p.store, Log: log, Metrics: sequence.NewMetrics(p.metrics),
 			IDWindow: s.IDWindow, FactTTL: s.FactTTL, LookUpPatience: s.LookUpPatience, RecallWindow: s.RecallWindow,
-			Outbox: p.store,
+			Outbox: p.store, Events: p.store,
 		})
 	case streams.RoleFanout:
 		fanout.Run(ctx, fanout.Config{
