@@ -180,7 +180,7 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 	}
 	name, known := s.names[t]
 	if !known {
-		name = strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+		name = componentName(t.Name())
 		for base, i := name, 2; s.taken[name]; i++ {
 			name = base + strconv.Itoa(i)
 		}
@@ -188,6 +188,16 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 		s.components = append(s.components, member{name, s.structSchema(t)})
 	}
 	return object{{"$ref", "#/components/schemas/" + name}}
+}
+
+// componentName is the name of a type as a component has it: that of syncPage[…/api.friend] is SyncPageFriend.
+func componentName(typ string) string {
+	var b strings.Builder
+	for part := range strings.FieldsFuncSeq(typ, func(r rune) bool { return strings.ContainsRune("[],*", r) }) {
+		part = part[strings.LastIndexByte(part, '.')+1:]
+		b.WriteString(strings.ToUpper(part[:1]) + part[1:])
+	}
+	return b.String()
 }
 
 func (s *schemas) structSchema(t reflect.Type) object {
