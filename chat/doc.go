@@ -15,6 +15,7 @@
 //	setting       what a user sets of a conversation for himself alone: muted, at the top, deleted up to there
 //	change        what Postgres has decided of a group: it is carried into the log by the outbox
 //	cursor        a place up to which a client has everything
+//	call          what an app's webhook is told; each attempt at it names the same event
 //	hook          the question to an app whether a message may be placed; its verdict allows, vetoes or replaces it
 //	status        how a user is seen: offline, online, or what his client says
 //	block         the records committed together, in one revision of the log's bucket

@@ -129,7 +129,7 @@ CREATE TABLE event_outbox (
 CREATE TABLE webhook_call (
     webhook_call_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at      timestamptz NOT NULL DEFAULT now(),
-    next_at         timestamptz NOT NULL,               -- when it is tried next
+    next_at         timestamptz NOT NULL,               -- when it is tried next; of a dead one when it was tried last
     app_id          integer     NOT NULL,
     attempts        smallint    NOT NULL DEFAULT 0,
     dead            boolean     NOT NULL DEFAULT false, -- it is tried no more, unless an operator asks for it
@@ -139,7 +139,7 @@ CREATE TABLE webhook_call (
     body            bytea       NOT NULL,
     CONSTRAINT webhook_call_event UNIQUE (app_id, event_id)
 );
-CREATE INDEX webhook_call_due ON webhook_call (next_at) WHERE NOT dead;
+CREATE INDEX webhook_call_due ON webhook_call (app_id, next_at) WHERE NOT dead; -- by app: one with many does not hide the others'
 CREATE INDEX webhook_call_dead ON webhook_call (webhook_call_id) WHERE dead;
 
 -- How far the webhooks have heard: the log's partitions by their numbers, the events as -1.

@@ -40,13 +40,21 @@ const (
 	ForgetOutgoing     = db.ForgetOutgoing
 	Outgoing           = db.Outgoing
 	MembersByID        = db.MembersByID
-	GroupByID          = db.GroupByID
-	GroupsByID         = db.GroupsByID
-	FirstMembers       = db.FirstMembers
-	MembersAfter       = db.MembersAfter
-	Staff              = db.Staff
-	CountMembers       = db.CountMembers
-	JoinedGroups       = db.JoinedGroups
-	CountJoinedGroups  = db.CountJoinedGroups
-	JoinRequests       = db.JoinRequests
+
+	TakeWebhookCalls     = db.TakeWebhookCalls
+	PutOffWebhookCalls   = db.PutOffWebhookCalls
+	DropWebhookCalls     = db.DropWebhookCalls
+	WebhookCallsOfEvents = db.WebhookCallsOfEvents
+	WebhookCalls         = db.WebhookCalls
+	DropWebhookOnline    = db.DropWebhookOnline
+
+	GroupByID         = db.GroupByID
+	GroupsByID        = db.GroupsByID
+	FirstMembers      = db.FirstMembers
+	MembersAfter      = db.MembersAfter
+	Staff             = db.Staff
+	CountMembers      = db.CountMembers
+	JoinedGroups      = db.JoinedGroups
+	CountJoinedGroups = db.CountJoinedGroups
+	JoinRequests      = db.JoinRequests
 )
