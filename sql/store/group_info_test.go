@@ -123,7 +123,7 @@ func TestInfoIsWhatHasChanged(t *testing.T) {
 func TestGroupIsReadInFewStatements(t *testing.T) {
 	url := storetest.URL(t)
 	var sent counter
-	s, err := store.OpenTraced(t.Context(), url, &sent)
+	s, err := store.Open(t.Context(), url, store.Options{Tracer: &sent})
 	if err != nil {
 		t.Fatal(err)
 	}
