@@ -58,6 +58,7 @@ type house struct {
 	api       *API
 	url       string
 	edge      edge.Addrs
+	stopEdge  func()
 }
 
 // open starts a house with the demo data. Change may change the API's config.
@@ -122,6 +123,7 @@ func (h *house) serveClients(ctx context.Context, running *sync.WaitGroup) {
 	h.edge = e.Addrs()
 	addrs["tcp"], addrs["ws"] = h.edge.TCP, h.edge.WS
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, h.stopEdge = context.WithCancel(ctx)
 	running.Go(func() { _ = station.Serve(serving, e) })
 	running.Go(func() {
 		defer stop()
@@ -215,6 +217,7 @@ func (h *house) send(method, path, text string, header http.Header) *answer {
 	if err := json.Unmarshal(raw, a); err != nil {
 		h.t.Fatalf("%s: the answer is no envelope: %v: %.200s", a.asked, err, raw)
 	}
+	holds(h.t, path, text, res.StatusCode, raw, a.OK)
 	return a
 }
 
@@ -255,7 +258,7 @@ func TestMain(m *testing.M) {
 	})
 	if code == 0 && whole {
 		if missing := unseen(); len(missing) > 0 {
-			fmt.Println("never seen in an answer:\n" + strings.Join(missing, "\n"))
+			fmt.Fprintln(os.Stderr, "never seen in an answer:\n"+strings.Join(missing, "\n"))
 			code = 1
 		}
 	}

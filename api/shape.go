@@ -33,7 +33,7 @@ type field struct {
 	about    string
 	index    int
 	required bool
-	min, max int64 // 0: no bound
+	min, max int64 // a max of 0 is no bound; nothing is negative unless its min says so
 	enum     []string
 	elem     *shape // of a struct, a list of structs, or a pointer to one
 }
@@ -68,6 +68,26 @@ func shapeOf(t reflect.Type) *shape {
 		s.fields = append(s.fields, x)
 	}
 	return s
+}
+
+// flatField is a field and its type, wherever it is embedded.
+type flatField struct {
+	*field
+	typ reflect.Type
+}
+
+// flat returns all members that the shape knows.
+func (s *shape) flat() []flatField {
+	var all []flatField
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.name == "" {
+			all = append(all, f.elem.flat()...)
+			continue
+		}
+		all = append(all, flatField{f, s.typ.Field(f.index).Type})
+	}
+	return all
 }
 
 func (f *field) parse(tag string) {

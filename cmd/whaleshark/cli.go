@@ -15,6 +15,7 @@ type cli struct {
 	Dev devCmd `cmd:"" set:"hook_private=true" help:"Run everything in one process."`
 
 	Edge     edgeCmd     `cmd:"" help:"Run an edge, which clients connect to."`
+	API      apiCmd      `cmd:"" name:"api" help:"Run the HTTP API, which app servers ask."`
 	Worker   workerCmd   `cmd:"" help:"Run workers: sequence, fanout, persist, webhook."`
 	NATS     natsCmd     `cmd:"" name:"nats" help:"Run the NATS server."`
 	Postgres postgresCmd `cmd:"" help:"Run a private Postgres."`

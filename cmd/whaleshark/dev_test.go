@@ -141,7 +141,7 @@ func dataFolder(t *testing.T) string {
 
 func startDev(t *testing.T, dir string, more ...string) (*background, running) {
 	t.Helper()
-	args := []string{"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	args := []string{"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
 	b := runInBackground(t, append(args, more...)...)
 	b.says(b.out, "WhaleShark is ready")
 	r, ok := whoRuns(dir)
@@ -181,6 +181,20 @@ func TestDev(t *testing.T) {
 		lld := runInBackground(t, "listen", "--as", "lld", "--server", "tcp://"+r.TCP, "--since", "0")
 		lld.says(lld.out, "older messages are left out")
 		lld.says(lld.out, "10001/p/alice/lld#1005 alice: line 1004")
+	})
+	t.Run("an app server asks, and so does a process of its own", func(t *testing.T) {
+		body := `{"appId":10001,"operater":"alice","userId":"alice"}`
+		if code := asks(t, "http://"+r.HTTP+"/v1/user/getUserSequence", body, nil); code != 200 {
+			t.Errorf("the API answers %d", code)
+		}
+		api := runInBackground(t, "api", "--data", dir, "--http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+		api.says(api.errs, "api started")
+		text, _ := api.errs.read()
+		for _, addr := range strings.Split(strings.Trim(attribute(t, text, "api started", "http"), "[]"), " ") {
+			if code := asks(t, "http://"+addr+"/v1/user/getUserSequence", body, nil); code != 60000 {
+				t.Errorf("the API that wants a userSign answers %d", code)
+			}
+		}
 	})
 	t.Run("an app has its options", func(t *testing.T) {
 		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining", "--data", dir)
@@ -225,6 +239,8 @@ func TestDev(t *testing.T) {
 		other := []string{"dev", "--data", t.TempDir(), "--nats", r.NATS, "--database", r.Database}
 		fails(t, r.Admin+": bind: address already in use; --admin", append(other, "--admin", r.Admin)...)
 		other = append(other, "--admin", "127.0.0.1:0")
+		fails(t, r.HTTP+": bind: address already in use; --http", append(other, "--http", r.HTTP, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")...)
+		other = append(other, "--http", "127.0.0.1:0")
 		fails(t, r.TCP+": bind: address already in use; --tcp", append(other, "--tcp", r.TCP, "--ws", "127.0.0.1:0")...)
 		fails(t, r.WS+": bind: address already in use; --ws", append(other, "--tcp", "127.0.0.1:0", "--ws", r.WS)...)
 	})

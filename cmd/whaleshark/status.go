@@ -26,7 +26,7 @@ type statusCmd struct {
 }
 
 func (statusCmd) Help() string {
-	return `Prints who is there: every process with its role and its addresses; and for each partition the newest revision of its log, and who owns
+	return `Prints who is there: every process with its role and its addresses, an edge with those that clients are told; and for each partition the newest revision of its log, and who owns
 the partition in each role. BEHIND says how far an owner has still to go: the sequencer in positions of the ingress, which all partitions
 share, so that requests of others count as well; the others in revisions. Owners tell how far they are twice a second, so a
 small number that comes and goes under load is nothing.
