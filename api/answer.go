@@ -40,7 +40,7 @@ func (a *API) answer(ctx context.Context, x *exchange, data any, err error) {
 		a.cfg.Log.WarnContext(ctx, "request failed", "path", x.path, "request", x.call.id, "cause", err)
 	}
 	env := envelope{Code: told.Code, Msg: told.Error(), OK: told.Code == chat.OK}
-	if _, empty := data.(none); env.OK && !empty {
+	if _, empty := data.(none); !empty {
 		env.Data = data
 	}
 	if !env.OK {

@@ -227,7 +227,7 @@ func failure() object {
 	return objectSchema(object{
 		{"code", object{{"type", "integer"}, {"not", object{{"const", int(chat.OK)}}}, {"description", "What went wrong; the endpoint's x-codes are those that there may be."}}},
 		{"msg", object{{"type", "string"}, {"description", "The same in words, for the client's developer."}}},
-		{"data", object{{"type", "null"}}},
+		{"data", object{{"type", []string{"null", "object"}}, {"description", "null; of a message that was to be sent its id, so that it can be sent again."}}},
 		{"ok", object{{"type", "boolean"}, {"const", false}}},
 		{"requestId", object{{"type", "string"}, {"description", "The number of the request in the server's log."}}},
 	}, []string{"code", "msg", "data", "ok", "requestId"})

@@ -173,6 +173,16 @@ func (s *schemas) ofAnswer(t reflect.Type) object {
 	return o
 }
 
+// schemaName is how a type is called in the document: page[path/api.friend] is PageOfFriend.
+func schemaName(t string) string {
+	outer, inner, generic := strings.Cut(strings.TrimSuffix(t, "]"), "[")
+	name := strings.ToUpper(outer[:1]) + outer[1:]
+	if !generic {
+		return name
+	}
+	return name + "Of" + schemaName(inner[strings.LastIndexByte(inner, '.')+1:])
+}
+
 // ofStruct refers to a component, which it makes when it sees the type for the first time.
 func (s *schemas) ofStruct(t reflect.Type) object {
 	if t.Name() == "" {
@@ -180,7 +190,7 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 	}
 	name, known := s.names[t]
 	if !known {
-		name = strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+		name = schemaName(t.Name())
 		for base, i := name, 2; s.taken[name]; i++ {
 			name = base + strconv.Itoa(i)
 		}

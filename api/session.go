@@ -72,7 +72,10 @@ func sessionsOf(routes []chat.Route) sessionList {
 
 func (a *API) listSessions(_ context.Context, c *call, in *userID) (sessionList, error) {
 	routes, err := a.sessionsOf(c, chat.UserID(in.UserID))
-	return sessionsOf(routes), err
+	if err != nil {
+		return sessionList{}, err
+	}
+	return sessionsOf(routes), nil
 }
 
 type kick struct {
