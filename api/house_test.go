@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ func note(path string, code chat.Code, _ time.Duration) {
 // house is everything that the API stands on, in this process: NATS, Postgres, the workers and an edge.
 type house struct {
 	t         testing.TB
+	database  string // its URL
 	store     *store.Store
 	conn      *streams.Conn
 	history   *history.History
@@ -63,7 +65,8 @@ type house struct {
 // open starts a house with the demo data. Change may change the API's config.
 func open(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	h := &house{t: t, store: storetest.New(t)}
+	h := &house{t: t, database: storetest.URL(t)}
+	h.store = storetest.Open(t, h.database)
 	if err := h.store.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -162,6 +165,24 @@ func (h *house) eventually(what string, ok func() bool) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// another is the same house with another API, which has these endpoints; nil: all.
+func (h *house) another(endpoints []endpoint, change func(*Config)) *house {
+	h.t.Helper()
+	cfg := h.api.cfg
+	cfg.Metrics = prometheus.NewRegistry()
+	change(&cfg)
+	a := New(cfg, h.store, h.conn, h.history, h.directory)
+	a.sight.Store(h.api.sight.Load())
+	if endpoints != nil {
+		a.handler = a.newHandler(endpoints)
+	}
+	server := httptest.NewServer(a.handler)
+	h.t.Cleanup(server.Close)
+	other := *h
+	other.api, other.url = a, server.URL
+	return &other
 }
 
 // answer is an envelope as a client sees it.
