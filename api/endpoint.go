@@ -60,7 +60,11 @@ func define[In, Out any](
 			if err := in.read(body, x); err != nil {
 				return nil, err
 			}
-			return serve(ctx, c, x)
+			out, err := serve(ctx, c, x)
+			if err != nil && reflect.ValueOf(&out).Elem().IsZero() {
+				return nil, err // no answer, rather than an empty one
+			}
+			return out, err
 		},
 	}
 }
@@ -111,5 +115,6 @@ func (a *API) endpoints() []endpoint {
 		a.conversationEndpoints(),
 		a.messageEndpoints(),
 		a.storedMessageEndpoints(),
+		a.joinedGroupEndpoints(),
 	)
 }

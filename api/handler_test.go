@@ -33,7 +33,7 @@ func oddities() []endpoint {
 	return of("oddity",
 		define("/test/code", "Answers with a code.", forUsers, func(_ context.Context, _ *call, in *codeOf) (codeOf, error) {
 			if in.Code != 0 && chat.Code(in.Code) != chat.OK {
-				return *in, chat.Error{Code: chat.Code(in.Code)}
+				return codeOf{}, chat.Error{Code: chat.Code(in.Code)}
 			}
 			return *in, nil
 		}),
@@ -247,7 +247,7 @@ func TestLimits(t *testing.T) {
 	if err := h.store.SetApp(t.Context(), chat.App{ID: 8, Keys: []string{"k"}}); err != nil {
 		t.Fatal(err)
 	}
-	crowd.send(http.MethodPost, "/v1/user/getUserSequence", `{"appId":8,"operater":"alice","userId":"alice"}`, nil).want(chat.OK)
+	crowd.send(http.MethodPost, "/v1/user/session/list", `{"appId":8,"operater":"alice","userId":"alice"}`, nil).want(chat.OK)
 }
 
 func TestOrigins(t *testing.T) {

@@ -116,6 +116,7 @@ func (h *house) serveClients(ctx context.Context, running *sync.WaitGroup) {
 	station := h.conn.NewStation(node, addrs)
 	e := edge.New(edge.Config{
 		Node: node, TCP: "127.0.0.1:0", WS: "127.0.0.1:0", Auth: edge.AuthOptional, History: h.history, PresenceDelay: -1, DrainWindow: -1,
+		LoginPolicy: chat.ManyDevices,
 	}, station, h.directory)
 	if err := e.Listen(ctx); err != nil {
 		h.t.Fatal(err)

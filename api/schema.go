@@ -180,7 +180,7 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 	}
 	name, known := s.names[t]
 	if !known {
-		name = strings.ToUpper(t.Name()[:1]) + t.Name()[1:]
+		name = componentName(t.Name())
 		for base, i := name, 2; s.taken[name]; i++ {
 			name = base + strconv.Itoa(i)
 		}
@@ -188,6 +188,16 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 		s.components = append(s.components, member{name, s.structSchema(t)})
 	}
 	return object{{"$ref", "#/components/schemas/" + name}}
+}
+
+// componentName is what a type is called in the document: page[path/to/api.friend] becomes PageOfFriend.
+func componentName(goName string) string {
+	name, argument, generic := strings.Cut(strings.TrimSuffix(goName, "]"), "[")
+	name = strings.ToUpper(name[:1]) + name[1:]
+	if !generic {
+		return name
+	}
+	return name + "Of" + componentName(argument[strings.LastIndexByte(argument, '.')+1:])
 }
 
 func (s *schemas) structSchema(t reflect.Type) object {

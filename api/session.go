@@ -72,10 +72,13 @@ func sessionsOf(routes []chat.Route) sessionList {
 
 func (a *API) listSessions(_ context.Context, c *call, in *userID) (sessionList, error) {
 	routes, err := a.sessionsOf(c, chat.UserID(in.UserID))
-	return sessionsOf(routes), err
+	if err != nil {
+		return sessionList{}, err
+	}
+	return sessionsOf(routes), nil
 }
 
-type kickOf struct {
+type kick struct {
 	UserID  string    `json:"userId" is:"required,max=50" about:"Whose sessions."`
 	Edge    string    `json:"edge" is:"max=100" about:"Those of this edge."`
 	Session string    `json:"session" is:"max=20" about:"The one with this number."`
@@ -89,7 +92,7 @@ type deviceAt struct {
 }
 
 // matches reports whether a session is one of those that are to end.
-func (k *kickOf) matches(r chat.Route) bool {
+func (k *kick) matches(r chat.Route) bool {
 	switch {
 	case k.Edge != "" && k.Edge != string(r.Edge):
 		return false
@@ -99,7 +102,7 @@ func (k *kickOf) matches(r chat.Route) bool {
 	return k.Device == nil || chat.ClientType(k.Device.Client) == r.Device.Client && k.Device.IMEI == r.Device.IMEI
 }
 
-func (a *API) kickSessions(ctx context.Context, c *call, in *kickOf) (sessionList, error) {
+func (a *API) kickSessions(ctx context.Context, c *call, in *kick) (sessionList, error) {
 	if _, err := strconv.ParseUint(in.Session, 10, 64); in.Session != "" && err != nil {
 		return sessionList{}, chat.Errorf(chat.BadParameter, "session must be a number")
 	}
@@ -108,7 +111,10 @@ func (a *API) kickSessions(ctx context.Context, c *call, in *kickOf) (sessionLis
 		return sessionList{}, err
 	}
 	routes = slices.DeleteFunc(routes, func(r chat.Route) bool { return !in.matches(r) })
-	return sessionsOf(routes), a.tellSessions(ctx, c, wire.Kick, nil, routes)
+	if err := a.tellSessions(ctx, c, wire.Kick, nil, routes); err != nil {
+		return sessionList{}, err
+	}
+	return sessionsOf(routes), nil
 }
 
 // tellSessions lets sessions of one user carry out a command.

@@ -2,7 +2,7 @@ package chat
 
 import "time"
 
-// cached is a fact and when it was learnt.
+// cached is a fact and when it was asked for; long ago: it is stale.
 type cached[T any] struct {
 	value  T
 	exists bool
@@ -15,6 +15,7 @@ type knowledge struct {
 	ttl     time.Duration
 	limit   int
 	failing bool // the last look-up failed
+	heeds   heeds
 
 	apps      map[AppID]cached[App]
 	users     map[UserKey]cached[User]
@@ -26,20 +27,120 @@ func usable[T any](k *knowledge, c cached[T], known bool, now time.Time) bool {
 	return known && (now.Sub(c.at) < k.ttl || k.failing)
 }
 
-func learn[K comparable, T any](k *knowledge, into *map[K]cached[T], asked []K, found map[K]T, now time.Time) {
+// learn takes an answer in. What became stale after it was asked for is not fresh: it counts only while Postgres does not answer.
+func learn[K comparable, T any](
+	k *knowledge, into *map[K]cached[T], asked []K, found map[K]T, stale func(K) bool, at time.Time,
+) {
 	if *into == nil || len(*into) > k.limit {
 		*into = make(map[K]cached[T], len(asked)) // rare and cheap: what is still needed is asked for again
 	}
 	for _, key := range asked {
 		value, exists := found[key]
-		(*into)[key] = cached[T]{value, exists, now}
+		c := cached[T]{value, exists, at}
+		if stale(key) {
+			c.at = time.Time{}
+		}
+		(*into)[key] = c
 	}
 }
 
-func (k *knowledge) learn(asked Needs, found Facts, now time.Time) {
-	learn(k, &k.apps, asked.Apps, found.Apps, now)
-	learn(k, &k.users, asked.Users, found.Users, now)
-	learn(k, &k.relations, asked.Relations, found.Relations, now)
+// learn takes in the answer to a question that was asked at a time.
+func (k *knowledge) learn(asked Needs, found Facts, at time.Time) {
+	k.heeds.forget(at)
+	learn(k, &k.apps, asked.Apps, found.Apps, func(a AppID) bool { return k.heeds.after(at, heed{app: a, all: true}) }, at)
+	learn(k, &k.users, asked.Users, found.Users, func(u UserKey) bool { return k.heeds.after(at, heed{app: u.App, a: u.User}) }, at)
+	learn(k, &k.relations, asked.Relations, found.Relations, func(r RelationKey) bool {
+		return k.heeds.after(at, heed{app: r.App, a: r.From, b: r.To})
+	}, at)
+}
+
+// heed is one row that is stale, and heeds those that were found to be so lately: an answer that is under way may be from before.
+type heed struct {
+	app  AppID
+	all  bool // the app's own row
+	a, b UserID
+}
+
+type heeds map[heed]time.Time
+
+func (h heeds) after(at time.Time, x heed) bool { return h[x].After(at) }
+
+// forget drops what no answer that is still awaited can be from before.
+func (h heeds) forget(at time.Time) {
+	for x, t := range h {
+		if !t.After(at) {
+			delete(h, x)
+		}
+	}
+}
+
+// heed lets rows that an event says are stale be asked for again. While Postgres does not answer they still count.
+func (k *knowledge) heed(e *Event, now time.Time) {
+	if k.heeds == nil {
+		k.heeds = make(heeds)
+	}
+	if len(k.heeds) > k.limit {
+		clear(k.heeds)
+	}
+	if e.Stale.App {
+		expire(k.apps, e.App)
+		k.heeds[heed{app: e.App, all: true}] = now
+	}
+	for _, u := range e.Stale.Users {
+		expire(k.users, UserKey{e.App, u})
+		k.heeds[heed{app: e.App, a: u}] = now
+	}
+	for _, r := range e.Stale.Relations {
+		expire(k.relations, RelationKey{e.App, r[0], r[1]})
+		k.heeds[heed{app: e.App, a: r[0], b: r[1]}] = now
+	}
+}
+
+// renew lets what a request is to be refused by be asked for again, as far as it was learnt before the request came: whoever was made a friend
+// a moment ago may speak. It reports whether there is any such thing. A refusal is final, and rare enough for a question of its own.
+func (k *knowledge) renew(p *pending) bool {
+	if k.failing {
+		return false
+	}
+	app, from, to := p.q.Conversation.App, p.q.Sender.User, p.peer
+	old := expireOld(k.apps, app, p.at)
+	old = expireOld(k.users, UserKey{app, from}, p.at) || old
+	if p.q.Conversation.Kind == Pair {
+		old = expireOld(k.users, UserKey{app, to}, p.at) || old
+		old = expireOld(k.relations, RelationKey{app, from, to}, p.at) || old
+		old = expireOld(k.relations, RelationKey{app, to, from}, p.at) || old
+	}
+	return old
+}
+
+// expireOld expires what was learnt before a time, and reports whether it was.
+func expireOld[K comparable, T any](m map[K]cached[T], key K, before time.Time) bool {
+	c, ok := m[key]
+	if !ok || !c.at.Before(before) {
+		return false
+	}
+	expire(m, key)
+	return true
+}
+
+func expire[K comparable, T any](m map[K]cached[T], key K) {
+	if c, ok := m[key]; ok {
+		c.at = time.Time{}
+		m[key] = c
+	}
+}
+
+// heedAll lets everything be asked for again.
+func (k *knowledge) heedAll() {
+	for key := range k.apps {
+		expire(k.apps, key)
+	}
+	for key := range k.users {
+		expire(k.users, key)
+	}
+	for key := range k.relations {
+		expire(k.relations, key)
+	}
 }
 
 // judgeSender returns OK, or the code with which the original refuses whatever this user says: its checks, in its order.

@@ -48,7 +48,9 @@ type Sequencer struct {
 	inflight []*pending // of those, the ones in the block whose outcome is awaited
 	block    *Block
 
-	answers []Answer // due; see [Sequencer.Answers]
+	answers []Answer          // due; see [Sequencer.Answers]
+	hooks   map[HookKey]*hook // questions to apps that somebody waits for …
+	unasked []*hook           // … and those of them that are still to be asked
 }
 
 // SequencerConfig is what a sequencer must be told. Zero limits mean the defaults.
@@ -120,11 +122,15 @@ type targetAnswer struct {
 type pending struct {
 	q    *Request
 	pos  Position
-	id   ID     // of a message
-	peer UserID // in a pair
-	done bool   // nothing of it is awaited; its position may be passed
+	at   time.Time // when it was offered
+	id   ID        // of a message
+	peer UserID    // in a pair
+	done bool      // nothing of it is awaited; its position may be passed
 
 	index int // of its record in the block in flight; a read has none of its own
+
+	hook    *hook // the question to its app, once it is raised
+	crowded bool  // too many messages of its conversation wait for their app
 }
 
 // NewSequencer returns a sequencer for a partition whose log is empty.
@@ -182,7 +188,7 @@ func (s *Sequencer) fold(e Entry, now time.Time) error {
 			s.recall.add(r.Recall.Place, e.Revision)
 		case GroupRecord:
 			s.groups.fold(r.Conversation, place, r.Change, e.Revision, now)
-		case RefusalRecord, RecallRefusalRecord: // nothing has changed
+		case RefusalRecord, RecallRefusalRecord, SettingRecord: // nothing has changed that is judged by
 		}
 	}
 	s.tail = Mark{e.Revision, e.Block.Hash}
@@ -200,7 +206,7 @@ func (s *Sequencer) foldMessage(r *Record, rev Revision, place Place, now time.T
 		s.heads[r.Conversation] = head{r.Seq, rev, now}
 	}
 	id := r.ID()
-	s.ids.add(id, Stored{Seq: r.Seq, Place: place, Digest: r.Digest}, rev, now)
+	s.ids.add(id, Stored{Seq: r.Seq, Place: place, Digest: r.AskedFor(), Replaced: r.Replaced()}, rev, now)
 	s.filter.Add(id.Prefix())
 	return nil
 }
@@ -230,6 +236,7 @@ func (s *Sequencer) covered(pos Position) bool {
 
 func (s *Sequencer) finish(p *pending) {
 	p.done = true
+	s.unhook(p)
 	if p.q.Kind == AskMessage {
 		delete(s.found, p.id)
 	}
@@ -275,7 +282,7 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	if q == nil || s.covered(pos) {
 		return
 	}
-	p, ok := newPending(q, pos)
+	p, ok := newPending(q, pos, now)
 	if !ok {
 		return // an edge sends no such thing
 	}
@@ -286,8 +293,8 @@ func (s *Sequencer) Offer(pos Position, q *Request, now time.Time) {
 	}
 }
 
-func newPending(q *Request, pos Position) (*pending, bool) {
-	p := &pending{q: q, pos: pos}
+func newPending(q *Request, pos Position, now time.Time) (*pending, bool) {
+	p := &pending{q: q, pos: pos, at: now}
 	ok := q.Conversation.Kind == Group && q.Conversation.B == ""
 	if q.Conversation.Kind == Pair {
 		p.peer, ok = q.Conversation.Peer(q.Sender.User)
@@ -296,6 +303,8 @@ func newPending(q *Request, pos Position) (*pending, bool) {
 	case AskMessage:
 		p.id = q.ID()
 	case AskRead, AskRecall:
+	case AskSetting:
+		ok = ok && q.Setting != nil
 	case AskChange:
 		ok = ok && q.Conversation.Kind == Group && q.Change != nil
 	default:
@@ -316,7 +325,7 @@ func (s *Sequencer) Needs() (Needs, bool) {
 func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	s.know.failing, s.ask.off = false, false
 	s.ask.answered(asked)
-	s.know.learn(asked, found, now)
+	s.know.learn(asked, found, at)
 	if now.Sub(at) < minIDWindow {
 		s.learnFold(asked, found, now)
 	}
@@ -327,6 +336,15 @@ func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 	for _, t := range asked.Targets {
 		message, exists := found.Targets[t]
 		s.targets[t] = targetAnswer{message: message, exists: exists, asked: at}
+	}
+}
+
+// Heed takes in an event that says which rows of Postgres are stale; nil: all may be. They are asked for again when they are needed next.
+func (s *Sequencer) Heed(e *Event, now time.Time) {
+	if e == nil {
+		s.know.heedAll()
+	} else {
+		s.know.heed(e, now)
 	}
 }
 

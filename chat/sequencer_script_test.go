@@ -19,8 +19,10 @@ type script struct {
 	revision chat.Revision
 	flight   chat.Step
 	asked    []chat.Needs
+	askedAt  time.Time
 	facts    chat.Facts
 	log      []chat.Entry
+	hooks    map[string]chat.HookKey // what the app was asked, by the message's id
 	rosters  int
 	members  int
 }
@@ -53,6 +55,7 @@ func TestSequencerScripts(t *testing.T) {
 }
 
 func (x *script) begin() {
+	x.hooks = make(map[string]chat.HookKey)
 	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters, RosterMembers: x.members})
 }
 
@@ -64,7 +67,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 			x.send(t, strings.Fields(line))
 		}
 		return ""
-	case "change", "read", "recall":
+	case "change", "read", "recall", "set":
 		for line := range strings.Lines(d.Input) {
 			x.ask(t, d.Cmd, strings.Fields(line))
 		}
@@ -78,6 +81,8 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.settle(t)
 	case "answer":
 		return x.answer()
+	case "app", "hooks", "verdicts":
+		return x.app(t, d)
 	case "postgres-fails":
 		for _, n := range x.asked {
 			x.s.LookUpFailed(n)
@@ -94,6 +99,12 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.takeOver(t)
 	case "user":
 		return x.user(t, d)
+	case "heed":
+		var relation string
+		d.ScanArgs(t, "relation", &relation)
+		from, to, _ := strings.Cut(relation, "-")
+		x.s.Heed(&chat.Event{App: 2, Stale: chat.Stale{Relations: [][2]chat.UserID{{chat.UserID(from), chat.UserID(to)}}}}, x.now)
+		return ""
 	case "friend":
 		return x.friend(t, d)
 	case "persisted":
@@ -147,7 +158,7 @@ func (x *script) step() string {
 	var b strings.Builder
 	st := x.s.Step(x.now)
 	if n, ok := x.s.Needs(); ok {
-		x.asked = append(x.asked, n)
+		x.asked, x.askedAt = append(x.asked, n), x.now
 		fmt.Fprintf(&b, "asks apps=%v users=%v relations=%v heads=%v ids=%d", n.Apps, n.Users, n.Relations, n.Heads, len(n.IDs))
 		if len(n.Groups)+len(n.Reads)+len(n.Targets) > 0 {
 			fmt.Fprintf(&b, " groups=%v reads=%v targets=%v", n.Groups, n.Reads, n.Targets)
@@ -204,7 +215,7 @@ func (x *script) settle(t *testing.T) string {
 
 func (x *script) answer() string {
 	for _, n := range x.asked {
-		x.s.Learn(n, x.facts, x.now, x.now)
+		x.s.Learn(n, x.facts, x.askedAt, x.now)
 	}
 	x.asked = nil
 	return ""
@@ -280,7 +291,10 @@ func describe(r *chat.Record) string {
 	case chat.RecallRefusalRecord:
 		return fmt.Sprintf("%s %s %s may not recall #%d at %d: %s", r.Conversation, r.Sender.User, r.MessageID, r.Seq, r.Recall.Place, r.Code)
 	case chat.GroupRecord:
-		return fmt.Sprintf("%s version %d, %d: %v", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users)
+		return strings.TrimSpace(fmt.Sprintf("%s version %d, %d: %v %s", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users, r.Change.Info))
+	case chat.SettingRecord:
+		return fmt.Sprintf("%s %s on %s sets mute %d, top %d, delete %t",
+			r.Conversation, r.Sender.User, r.Sender.IMEI, r.Setting.Mute, r.Setting.Top, r.Setting.Delete)
 	}
 	return fmt.Sprintf("kind %d", r.Kind)
 }

@@ -19,6 +19,7 @@ type Config struct {
 	Device   chat.Device // whose headers frames have; its user logs in
 	UserSign string      // proves who the user is; empty: none
 	Version  int32       // of the protocol; 0: 3
+	Protobuf bool        // bodies are protobuf on the wire; whoever calls or is called still has them as JSON
 
 	Resume   bool          // the server sends what has come since Cursor, and then what comes
 	Cursor   chat.Place    // of an earlier [wire.Welcome] or [wire.Pong]; 0: the beginning
@@ -38,6 +39,7 @@ type Handler struct {
 	Read    func(r wire.ReadPosition)
 	Recall  func(r wire.Recalled)
 	Group   func(e wire.GroupEvent)
+	Setting func(s wire.Setting) // of the user's own
 	News    func(n wire.News)
 	Typing  func(t wire.TypingBy)
 	Status  func(s wire.UserStatus)
@@ -57,6 +59,7 @@ type Client struct {
 
 	writing sync.Mutex
 	buffer  []byte // guarded by writing
+	payload []byte // of a protobuf client; the same
 
 	mu      sync.Mutex
 	welcome chan wire.Welcome    // where the login's answer goes; nil: nobody waits
@@ -157,8 +160,10 @@ func (c *Client) start(m wire.Message, done func(wire.Ack, error)) *waiter {
 	if m.Group != "" {
 		command = wire.GroupSend
 	}
-	// A write that fails ends the connection, which calls done.
-	_ = c.write(command, func(b []byte) []byte { return wire.AppendMessage(b, &m) })
+	err := c.write(command, func(b []byte) []byte { return wire.AppendMessage(b, &m) })
+	if _, unspoken := errors.AsType[chat.Error](err); unspoken && c.forget(m.MessageID, w) {
+		done(wire.Ack{}, fmt.Errorf("send %s: %w", m.MessageID, err))
+	} // any other write that fails ends the connection, which calls done
 	return w
 }
 
@@ -172,16 +177,18 @@ func (c *Client) await(id string, w *waiter) error {
 	return nil
 }
 
-// forget takes away somebody who waits no longer.
-func (c *Client) forget(id string, w *waiter) {
+// forget takes away somebody who waits no longer, and reports whether he did until now.
+func (c *Client) forget(id string, w *waiter) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	before := len(c.pending[id])
 	waiting := slices.DeleteFunc(c.pending[id], func(o *waiter) bool { return o == w })
 	if len(waiting) == 0 {
 		delete(c.pending, id) // which may be nil: the connection is over
 	} else {
 		c.pending[id] = waiting
 	}
+	return len(waiting) < before
 }
 
 // Receipt tells the sender of a message that it has arrived.
@@ -191,7 +198,7 @@ func (c *Client) Receipt(p wire.Placed) error {
 	})
 }
 
-// Write sends a frame with any body.
+// Write sends a frame with any body; that of a protobuf client must be a payload of the command.
 func (c *Client) Write(command wire.Command, body []byte) error {
 	return c.write(command, func(b []byte) []byte { return append(b, body...) })
 }
@@ -200,9 +207,17 @@ func (c *Client) write(command wire.Command, body func([]byte) []byte) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	d := &c.cfg.Device
-	c.buffer = wire.AppendUpFunc(c.buffer[:0], &wire.Up{
-		Command: command, Version: c.cfg.Version, ClientType: d.Client, App: d.App, IMEI: []byte(d.IMEI),
-	}, body)
+	up := wire.Up{Command: command, Version: c.cfg.Version, ClientType: d.Client, App: d.App, IMEI: []byte(d.IMEI)}
+	if c.cfg.Protobuf {
+		up.MessageType = wire.Protobuf
+		c.payload = body(c.payload[:0])
+		message, err := wire.AppendProtoUp(nil, command, c.payload)
+		if err != nil {
+			return fmt.Errorf("write %v: %w", command, err)
+		}
+		body = func(b []byte) []byte { return append(b, message...) }
+	}
+	c.buffer = wire.AppendUpFunc(c.buffer[:0], &up, body)
 	if err := c.conn.write(c.buffer); err != nil {
 		c.over(err)
 		return fmt.Errorf("write %v: %w", command, err)
@@ -318,6 +333,15 @@ func (c *Client) abandon() {
 
 // take hands a frame on. An error is the server's fault, and ends the connection.
 func (c *Client) take(f wire.Down) error {
+	if c.cfg.Protobuf {
+		var err error
+		if f.Body, err = wire.DownFromProto(f.Command, f.Body); err != nil {
+			if e, ok := errors.AsType[chat.Error](err); ok && e.Code == chat.UnknownCommand {
+				return nil // of a newer server
+			}
+			return fmt.Errorf("read %v: %w", f.Command, err)
+		}
+	}
 	h := &c.cfg.Handler
 	if h.Frame != nil {
 		h.Frame(f.Command, f.Body)

@@ -215,3 +215,47 @@ func TestClose(t *testing.T) {
 		t.Error("a client dials HTTP")
 	}
 }
+
+// A protobuf client's callers see the same as those of any other.
+func TestProtobuf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := make(chan string, 10)
+		c, s := dial(t, client.Config{Protobuf: true, Handler: client.Handler{
+			Frame: func(c wire.Command, payload []byte) { said <- c.String() + " " + string(payload) },
+		}})
+		acked := make(chan error, 1)
+		go c.Start(wire.Message{MessageID: "m1", To: "bob", Body: "hi"}, func(_ wire.Ack, err error) { acked <- err }) // ends with the write
+		s.want(wire.Send, "\x0a\x02m1\x12\x03bob\x22\x02hi")
+		s.sayProto(wire.SendAck, ack("m1", 7))
+		if err := <-acked; err != nil {
+			t.Errorf("the message is answered with %v", err)
+		}
+		if _, err := s.conn.Write(wire.AppendDown(nil, 7, []byte("newer"))); err != nil {
+			t.Fatal(err)
+		}
+		s.sayProto(wire.Kick, nil)
+		for _, want := range []string{`send_ack {"code":200,"msg":"success","ok":true,"data":{"messageId":"m1","messageSequence":7}}`, `kick {}`} {
+			if got := <-said; got != want {
+				t.Errorf("the client hears %s; want %s", got, want)
+			}
+		}
+		_, err := c.Send(t.Context(), wire.Message{MessageID: "m2", To: "bob", Body: "a\x00"})
+		wantError(t, "a message that has no protobuf", err, chat.BadString)
+		if _, err := s.conn.Write(wire.AppendDown(nil, wire.SendAck, []byte("{}"))); err != nil {
+			t.Fatal(err)
+		}
+		<-c.Done()
+		wantError(t, "a frame that is no protobuf", c.Err(), chat.BadBody)
+	})
+}
+
+func (s *server) sayProto(command wire.Command, payload []byte) {
+	s.t.Helper()
+	message, err := wire.AppendProtoDown(nil, command, payload)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.conn.Write(wire.AppendProtoFrame(nil, command, message)); err != nil {
+		s.t.Fatal(err)
+	}
+}

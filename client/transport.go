@@ -53,9 +53,10 @@ func (t *tcp) write(frame []byte) error {
 func (t *tcp) close() { _ = t.conn.Close() } // the connection is over anyway
 
 type ws struct {
-	conn    *websocket.Conn
-	limit   int
-	message []byte
+	conn     *websocket.Conn
+	limit    int
+	protobuf bool
+	message  []byte
 
 	// For the library, and without an end: closing the connection is what ends a call.
 	life context.Context
@@ -68,7 +69,7 @@ func dialWS(ctx context.Context, cfg *Config) (transport, error) {
 		return nil, err
 	}
 	conn.SetReadLimit(int64(cfg.MaxDown) + 1<<10)
-	return &ws{conn: conn, limit: cfg.MaxDown, life: context.WithoutCancel(ctx)}, nil
+	return &ws{conn: conn, limit: cfg.MaxDown, protobuf: cfg.Protobuf, life: context.WithoutCancel(ctx)}, nil
 }
 
 // read returns the payload within the envelope as the frame's body.
@@ -91,7 +92,11 @@ func (t *ws) read() (wire.Down, error) {
 		if err != nil {
 			return f, err
 		}
-		f.Body, err = wire.Payload(f.Body)
+		if t.protobuf {
+			f.Body, err = wire.ProtoPayload(f.Body)
+		} else {
+			f.Body, err = wire.Payload(f.Body)
+		}
 		return f, err
 	}
 }

@@ -62,8 +62,10 @@ func BenchmarkBareUpdate(b *testing.B) {
 
 // devServer is a `whaleshark dev` on a folder of its own.
 type devServer struct {
-	cmd *exec.Cmd
-	tcp string
+	cmd      *exec.Cmd
+	tcp      string
+	http     string // URL
+	database string // URL
 }
 
 func startDev(b *testing.B, users int) *devServer {
@@ -77,7 +79,7 @@ func startDev(b *testing.B, users int) *devServer {
 	}
 	out := &log{more: make(chan struct{})}
 	cmd := exec.CommandContext(context.Background(), binary, "dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0",
-		"--http", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
+		"--http", "127.0.0.1:0", "--app-rate", "1000000", "--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -88,7 +90,7 @@ func startDev(b *testing.B, users int) *devServer {
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	})
-	address := regexp.MustCompile(`(?s)ready.*TCP +(127\.\S+)`)
+	address := regexp.MustCompile(`(?s)ready.*TCP +(127\.\S+).*HTTP API +(http\S+).*Postgres +(postgres\S+)`)
 	late := time.After(30 * time.Second)
 	for {
 		text, more := out.read()
@@ -97,7 +99,7 @@ func startDev(b *testing.B, users int) *devServer {
 			if out, err := seed.CombinedOutput(); err != nil {
 				b.Fatalf("seed: %v\n%s", err, out)
 			}
-			return &devServer{cmd, m[1]}
+			return &devServer{cmd: cmd, tcp: m[1], http: m[2], database: m[3]}
 		}
 		select {
 		case <-more:

@@ -128,7 +128,7 @@ func TestRefusedAsks(t *testing.T) {
 						c.write(test.command, body)
 						wantRefused(body, chat.BadParameter)
 					}
-					c.writeRaw(wire.AppendUp(nil, &wire.Up{Command: test.command, Version: version, MessageType: 1, Body: []byte(test.good)}))
+					c.writeRaw(wire.AppendUp(nil, &wire.Up{Command: test.command, Version: version, MessageType: 2, Body: []byte(test.good)}))
 					wantRefused("another encoding", chat.BadEncoding)
 					if test.full == "" {
 						continue

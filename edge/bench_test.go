@@ -5,6 +5,7 @@ import (
 	"net"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -61,15 +62,16 @@ func BenchmarkTableSend(b *testing.B) {
 
 // What a frame costs down to the socket: 100 sessions get each push.
 func BenchmarkDeliver(b *testing.B) {
-	for _, transport := range []string{"tcp", "ws"} {
-		b.Run(transport, func(b *testing.B) {
+	for _, how := range []string{"tcp", "ws", "tcp protobuf", "ws protobuf"} {
+		transport, encoding, _ := strings.Cut(how, " ")
+		b.Run(how, func(b *testing.B) {
 			s := startSockets(b, Config{QueueFrames: 1 << 20, QueueBytes: 1 << 40})
 			const n = 100
 			var read sync.WaitGroup
 			ids := make([]chat.SessionID, n)
 			for i := range ids {
 				ids[i] = chat.SessionID(i + 1)
-				frames := connect(b, s, transport, i)
+				frames := connect(b, s, transport, encoding, i)
 				read.Go(func() {
 					for range b.N {
 						frames()
@@ -89,11 +91,13 @@ func BenchmarkDeliver(b *testing.B) {
 }
 
 // connect logs a device in and returns what reads a frame.
-func connect(tb testing.TB, s *socketEdge, transport string, device int) (read func()) {
+func connect(tb testing.TB, s *socketEdge, transport, encoding string, device int) (read func()) {
 	tb.Helper()
-	login := wire.AppendUp(nil, &wire.Up{
-		Command: wire.Login, Version: 3, App: app, IMEI: []byte(strconv.Itoa(device)), Body: []byte(`{"userId":"bob"}`),
-	})
+	up := wire.Up{Command: wire.Login, Version: 3, App: app, IMEI: []byte(strconv.Itoa(device)), Body: []byte(`{"userId":"bob"}`)}
+	if encoding == "protobuf" {
+		up.MessageType, up.Body = wire.Protobuf, []byte("\x0a\x03bob")
+	}
+	login := wire.AppendUp(nil, &up)
 	if transport == "tcp" {
 		c, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", s.Addrs().TCP)
 		if err != nil {

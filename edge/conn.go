@@ -103,6 +103,7 @@ func (c *conn) take(ctx context.Context, f *wire.Up) {
 // do carries out what a frame leads to.
 func (c *conn) do(ctx context.Context, f *wire.Up, st step) {
 	c.protocol.Store(c.session.protocol)
+	c.out.protobuf.Store(c.session.protobuf)
 	switch {
 	case st.dropped != "":
 		c.edge.metrics.drop(st.dropped, 1)
@@ -195,7 +196,9 @@ func (c *conn) write() {
 			}
 			return
 		}
-		if err := c.transport.write(batch, &c.route.Device); err != nil {
+		untold, err := c.transport.write(batch, &c.route.Device)
+		c.edge.metrics.drop(dropUntold, untold)
+		if err != nil {
 			c.edge.metrics.drop(dropWrite, len(batch))
 			c.out.close()
 			_ = c.link.Close() // the reader sees it, and ends the connection

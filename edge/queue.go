@@ -3,6 +3,7 @@ package edge
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/wire"
@@ -14,6 +15,8 @@ type frame struct {
 	payload []byte
 	local   bool // an answer of this edge, which carries no address
 
+	protobuf bool          // the client is to get the payload as protobuf; set when it is queued
+	message  *message      // that protobuf, for all who get it; nil: one client does
 	revision chat.Revision // of the block that it tells of; 0: of none
 }
 
@@ -29,6 +32,8 @@ func (f frame) size() int { return len(f.payload) + 64 }
 // The goroutine that writes exists only while frames wait: put tells when to start it, take when to end it.
 type queue struct {
 	maxFrames, maxBytes int
+
+	protobuf atomic.Bool // the client speaks it; set by the reader
 
 	mu                      sync.Mutex
 	waiting                 []frame
@@ -75,6 +80,7 @@ func (q *queue) put(f frame, start func()) verdict {
 func (q *queue) knows(f frame) bool { return f.revision != 0 && f.revision <= q.resumed && f.tells() }
 
 func (q *queue) push(f frame) {
+	f.protobuf = q.protobuf.Load()
 	q.waiting = append(q.waiting, f)
 	q.frames++
 	q.bytes += f.size()

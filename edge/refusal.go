@@ -69,12 +69,15 @@ func (s *session) refuse(f *wire.Up, err error) step {
 	case wire.Login:
 		return s.refuseLogin(r.err)
 	case wire.Send, wire.GroupSend:
-		r.messageID = wire.MessageIDOf(f.Body)
+		body, _ := s.payload(f)
+		r.messageID = wire.MessageIDOf(body)
 	case wire.Changes, wire.History, wire.Pull:
-		asked, _ := wire.ParseChangesSince(f.Body) // all three call it the same
+		body, _ := s.payload(f)
+		asked, _ := wire.ParseChangesSince(body) // all three call it the same
 		r.messageID = asked.RequestID
 	case wire.Recall:
-		asked, _ := wire.ParseRecallOf(f.Body) // as far as it can be read
+		body, _ := s.payload(f)
+		asked, _ := wire.ParseRecallOf(body) // as far as it can be read
 		r.messageID, r.seq, r.place = asked.MessageID, asked.Seq, asked.Place
 	}
 	return r.step(s.protocol)
@@ -92,9 +95,7 @@ func (s *session) refuseLogin(err error) step {
 
 // broken ends a connection whose bytes cannot be trusted any more; f is what is known of the frame that broke it.
 func (s *session) broken(f *wire.Up, err error) step {
-	if !s.ready {
-		s.protocol = f.Version
-	}
+	s.hear(f)
 	st := s.refuse(f, err)
 	if st.end == nil {
 		st.end = &ending{reason: reasonBroken, code: st.refused, word: st.answer}

@@ -16,6 +16,7 @@ type session struct {
 	cfg      *Config
 	ready    bool        // a login was accepted
 	protocol int32       // of the login; before it, of the newest frame
+	protobuf bool        // the client is answered in protobuf; of the same frame
 	device   chat.Device // set by the login, and the only identity from then on
 	frames   *rate.Limiter
 	typing   few
@@ -51,9 +52,7 @@ type login struct {
 
 // take decides what a frame leads to.
 func (s *session) take(f *wire.Up, now time.Time) step {
-	if !s.ready {
-		s.protocol = f.Version
-	}
+	s.hear(f)
 	switch {
 	case f.Command == wire.Logout:
 		return step{end: &ending{reason: reasonLogout}}
@@ -69,9 +68,11 @@ func (s *session) take(f *wire.Up, now time.Time) step {
 		return s.ping(now)
 	case wire.Send, wire.GroupSend, wire.Receive, wire.Read, wire.GroupRead, wire.Recall, wire.Typing, wire.Status, wire.Watch,
 		wire.Changes, wire.History, wire.Pull:
-		if f.MessageType != wire.JSON {
-			return s.refuse(f, chat.Error{Code: chat.BadEncoding})
+		body, err := s.payload(f)
+		if err != nil {
+			return s.refuse(f, err)
 		}
+		f.Body, f.MessageType = body, wire.JSON
 		st, err := s.ask(f, now)
 		if err != nil {
 			return s.refuse(f, err)
@@ -96,10 +97,11 @@ func (s *session) login(f *wire.Up, now time.Time) step {
 	if s.ready {
 		return s.refuse(f, chat.Error{Code: chat.AlreadyLoggedIn})
 	}
-	if f.MessageType != wire.JSON {
-		return s.refuse(f, chat.Error{Code: chat.BadEncoding})
+	body, err := s.payload(f)
+	if err != nil {
+		return s.refuse(f, err)
 	}
-	c, err := wire.ParseCredentials(f.Body)
+	c, err := wire.ParseCredentials(body)
 	if err != nil {
 		return s.refuse(f, err)
 	}

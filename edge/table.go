@@ -154,11 +154,15 @@ func (t *table) send(to []chat.SessionID, f frame) (missing int) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	for _, id := range to {
-		if c := t.sessions[id]; c != nil {
-			c.send(f)
-		} else {
+		c := t.sessions[id]
+		if c == nil {
 			missing++
+			continue
 		}
+		if f.message == nil && c.out.protobuf.Load() {
+			f.message = new(message)
+		}
+		c.send(f)
 	}
 	return missing
 }

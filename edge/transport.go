@@ -14,8 +14,8 @@ type transport interface {
 	read() (wire.Up, error)
 	// discard reads on, for nothing, until the other side is gone.
 	discard()
-	// write writes the frames in as few writes as it can.
-	write(frames []frame, to *chat.Device) error
+	// write writes the frames in as few writes as it can. untold of them were not written, for the client's encoding has no words for them.
+	write(frames []frame, to *chat.Device) (untold int, err error)
 	// goodbye tells the other side that nothing more comes, and why.
 	goodbye(e *ending)
 	// ping asks for a sign of life and waits for it. A transport that cannot (pings says so) is never asked.
@@ -39,13 +39,15 @@ func (t *tcp) read() (wire.Up, error) { return t.decoder.Decode() }
 
 func (t *tcp) discard() { _, _ = io.Copy(io.Discard, t.link) }
 
-func (t *tcp) write(frames []frame, _ *chat.Device) error {
+func (t *tcp) write(frames []frame, _ *chat.Device) (untold int, err error) {
 	buffer := buffers.Get().(*[]byte)
 	b := (*buffer)[:0]
-	var err error
-	for i, f := range frames {
-		b = wire.AppendDown(b, f.command, f.payload)
-		if last := i == len(frames)-1; last || len(b) >= writeSize {
+	for i := range frames {
+		var unknown error
+		if b, unknown = frames[i].appendTCP(b); unknown != nil {
+			untold++
+		}
+		if last := i == len(frames)-1; len(b) >= writeSize || last && len(b) > 0 {
 			if _, err = t.link.Write(b); err != nil {
 				break
 			}
@@ -53,7 +55,7 @@ func (t *tcp) write(frames []frame, _ *chat.Device) error {
 		}
 	}
 	putBuffer(buffer, b)
-	return err
+	return untold, err
 }
 
 func (t *tcp) goodbye(*ending) { t.link.closeWrite() }

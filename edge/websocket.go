@@ -137,16 +137,15 @@ func (t *ws) discard() {
 	}
 }
 
-func (t *ws) write(frames []frame, to *chat.Device) error {
+func (t *ws) write(frames []frame, to *chat.Device) (untold int, err error) {
 	message, batch := buffers.Get().(*[]byte), buffers.Get().(*[]byte)
 	m := (*message)[:0]
 	t.link.cork(*batch)
-	var err error
-	for _, f := range frames {
-		if f.local {
-			m = wire.AppendLocalEnvelope(m[:0], f.command, f.payload)
-		} else {
-			m = wire.AppendEnvelope(m[:0], f.command, f.payload, to)
+	for i := range frames {
+		var unknown error
+		if m, unknown = frames[i].appendWS(m[:0], to); unknown != nil {
+			untold++
+			continue
 		}
 		if err = t.conn.Write(t.life, websocket.MessageBinary, m); err != nil {
 			break
@@ -161,7 +160,7 @@ func (t *ws) write(frames []frame, to *chat.Device) error {
 	if err == nil {
 		err = flushErr
 	}
-	return err
+	return untold, err
 }
 
 func (t *ws) goodbye(e *ending) {

@@ -2,10 +2,12 @@ package streams
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -91,20 +93,26 @@ func (c *Conn) ReadEvents(ctx context.Context, after uint64) (*Reader[Told], err
 	})
 }
 
-const (
-	eventsAtOnce  = 256
-	eventsAckWait = 3 * time.Second
-)
+// LastEvent returns the position of the newest event; 0 if there was none yet.
+func (c *Conn) LastEvent(ctx context.Context) (uint64, error) {
+	var info struct {
+		State struct {
+			LastSeq uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	if err := c.api(ctx, "STREAM.INFO."+streamEvents, struct{}{}, &info); err != nil {
+		return 0, fmt.Errorf("read the end of the events: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
 
-// ConsumeEvents calls handle with batches of the events that nobody has handled yet under a name, until ctx ends. When handle returns nil they are
-// handled, otherwise they come again, as they do when the process dies in between. Those who consume under one name share the events.
+const eventsAtOnce = 256
+
+// ConsumeEvents calls handle with batches of the events that nobody has handled yet under a name, in their order, until ctx ends. When handle
+// returns nil they are handled. An error ends it; who calls again begins where it was, with what was not handled. One consumes under a name at a
+// time: whoever begins takes over from whoever was there, who ends then.
 func (c *Conn) ConsumeEvents(ctx context.Context, name string, handle func(context.Context, []chat.Event) error) error {
-	asking, cancel := context.WithTimeout(ctx, 2*requestPatience)
-	defer cancel()
-	consumer, err := c.js.CreateOrUpdateConsumer(asking, streamEvents, jetstream.ConsumerConfig{
-		Durable: name, FilterSubject: eventPrefix + ">", DeliverPolicy: jetstream.DeliverNewPolicy,
-		AckPolicy: jetstream.AckAllPolicy, AckWait: eventsAckWait, MaxAckPending: eventsAtOnce,
-	})
+	consumer, err := c.takeOverEvents(ctx, name)
 	if err != nil {
 		return fmt.Errorf("consume events as %s: %w", name, err)
 	}
@@ -114,6 +122,51 @@ func (c *Conn) ConsumeEvents(ctx context.Context, name string, handle func(conte
 		}
 	}
 	return ctx.Err()
+}
+
+// takeOverEvents makes a consumer of its own that begins behind what was handled under a name, and then removes that of before. What that one
+// has taken and not handled would otherwise come again only after a while, behind newer events.
+func (c *Conn) takeOverEvents(ctx context.Context, name string) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*requestPatience)
+	defer cancel()
+	stream, err := c.js.Stream(ctx, streamEvents)
+	if err != nil {
+		return nil, err
+	}
+	cfg := jetstream.ConsumerConfig{
+		Durable: name + "_" + rand.Text()[:8], FilterSubject: eventPrefix + ">", DeliverPolicy: jetstream.DeliverNewPolicy,
+		AckPolicy: jetstream.AckAllPolicy, MaxAckPending: 4 * eventsAtOnce,
+	}
+	var before []string
+	list := stream.ListConsumers(ctx)
+	for info := range list.Info() {
+		if strings.HasPrefix(info.Name, name+"_") {
+			before = append(before, info.Name)
+			cfg.DeliverPolicy = jetstream.DeliverByStartSequencePolicy
+			cfg.OptStartSeq = max(cfg.OptStartSeq, handledUpTo(info)+1)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	consumer, err := stream.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	for _, old := range before {
+		if err := stream.DeleteConsumer(ctx, old); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, err
+		}
+	}
+	return consumer, nil
+}
+
+// handledUpTo returns the position up to which a consumer has handled everything: where it began, if it has handled nothing.
+func handledUpTo(info *jetstream.ConsumerInfo) uint64 {
+	if began := info.Config.OptStartSeq; began > 0 {
+		return max(info.AckFloor.Stream, began-1)
+	}
+	return info.AckFloor.Stream
 }
 
 func consume(ctx context.Context, consumer jetstream.Consumer, handle func(context.Context, []chat.Event) error) error {

@@ -17,6 +17,10 @@ func TestAllocations(t *testing.T) {
 	decoder := NewUpDecoder(idle{frame}, DefaultLimits)
 	placed := &Placed{Message: Message{MessageID: "m1", To: "bob", Body: "hello"}, From: alicePhone, Place: 5120, Seq: 7}
 	payload := AppendPlaced(nil, placed)
+	message, err := AppendProtoDown(nil, Send, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
 	receipt := AppendReceipt(nil, &Receipt{To: "alice", Seq: 7, Place: 5120})
 	out := make([]byte, 0, 1<<10)
 
@@ -34,6 +38,8 @@ func TestAllocations(t *testing.T) {
 		{"encode an ack", 0, func() { AppendAck(out, &Ack{Code: chat.OK, MessageID: "m1", Seq: 7}) }},
 		{"splice a payload for TCP", 0, func() { AppendDown(out, Send, payload) }},
 		{"splice a payload for WebSocket", 0, func() { AppendEnvelope(out, Send, payload, &bobWeb) }},
+		{"splice a protobuf payload for TCP", 0, func() { AppendProtoFrame(out, Send, message) }},
+		{"splice a protobuf payload for WebSocket", 0, func() { AppendProtoEnvelope(out, Send, message, &bobWeb) }},
 	} {
 		if got := testing.AllocsPerRun(200, test.run); got > test.want {
 			t.Errorf("%s allocates %v times; want at most %v", test.name, got, test.want)
@@ -98,5 +104,42 @@ func BenchmarkAppendEnvelope(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		out = AppendEnvelope(out[:0], Send, payload, &bobWeb)
+	}
+}
+
+func BenchmarkAppendProtoDown(b *testing.B) {
+	payload := AppendPlaced(nil, &Placed{
+		Message: Message{MessageID: "m1", To: "bob", Body: string(bytes.Repeat([]byte("x"), 300))}, From: alicePhone, Place: 5120, Seq: 7,
+	})
+	out := make([]byte, 0, 1<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		var err error
+		if out, err = AppendProtoDown(out[:0], Send, payload); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkUpFromProto(b *testing.B) {
+	message, err := AppendProtoUp(nil, Send, originals[1].want.Body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := UpFromProto(Send, message, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// What compiling the schema costs, once in a process.
+func BenchmarkCompile(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := compile(protoSource); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -12,19 +12,23 @@ type Up struct {
 	Command     Command
 	Version     int32
 	ClientType  chat.ClientType
-	MessageType int32 // how the body is encoded; only JSON is
+	MessageType int32 // how the body is encoded
 	App         chat.AppID
 	IMEI        []byte // without its trailing NULs
-	Body        []byte // without its trailing NULs; may be empty
+	Body        []byte // without its trailing NULs, unless it is protobuf; may be empty
 }
 
-// JSON is the only message type, of the three that the protocol names, that exists.
-const JSON int32 = 0
+// The message types that the protocol names.
+const (
+	JSON     int32 = 0
+	Protobuf int32 = 1 // see whaleshark.proto
+	XML      int32 = 2 // is not spoken
+)
 
 // Down is a frame from the server to a client.
 type Down struct {
 	Command Command
-	Body    []byte // TCP: the payload; WebSocket: the envelope, see [Payload]
+	Body    []byte // TCP: the payload; WebSocket: the envelope, see [Payload] and [ProtoPayload]
 }
 
 const (
@@ -133,8 +137,11 @@ func parseUp(b []byte, limits Limits) (f Up, imei, body int, err error) {
 }
 
 // fill takes the imei and the body from b. Browsers of the original pad both with NULs, because they count three bytes for characters
-// that have two: those are cut off.
+// that have two: those are cut off. No browser of the original speaks protobuf, whose messages may end with one.
 func (f *Up) fill(b []byte, imei, body int) {
-	f.IMEI = bytes.TrimRight(b[:imei], "\x00")          //nolint:gosec // the caller has that many bytes
-	f.Body = bytes.TrimRight(b[imei:imei+body], "\x00") //nolint:gosec // the same
+	f.IMEI = bytes.TrimRight(b[:imei], "\x00") //nolint:gosec // the caller has that many bytes
+	f.Body = b[imei : imei+body]               //nolint:gosec // the same
+	if f.MessageType != Protobuf {
+		f.Body = bytes.TrimRight(f.Body, "\x00")
+	}
 }

@@ -104,6 +104,11 @@ type appSetCmd struct {
 
 	LoginPolicy          string `enum:"default,single,double,triple,multi" default:"default" help:"Which devices of a user may be logged in at once: ${enum}."`
 	HistoryBeforeJoining bool   `help:"New members of a group see what was said before."`
+
+	HookURL        string   `name:"hook-url" placeholder:"URL" help:"Where the app's own server is told what happens; http or https."`
+	HookSecret     []string `placeholder:"SECRET" sep:"none" help:"Signs what it is told: whsec_ and base64, or any text; two while it is changed."`
+	Hooks          []string `placeholder:"COMMAND" help:"What it is told, and asked: message.send.after, user.online and so on; may be given several times."`
+	HookFailClosed bool     `help:"What it is asked about is refused when it does not answer."`
 	dataFlags
 	databaseFlags
 }
@@ -115,12 +120,14 @@ Examples:
 
     whaleshark app set 10001 --key bantanger
     whaleshark app set 10002 --key new --key old --check-friend --check-black
-    whaleshark app set 10003 --key k --login-policy single --history-before-joining`
+    whaleshark app set 10003 --key k --login-policy single --history-before-joining
+    whaleshark app set 10001 --key bantanger --hook-url http://127.0.0.1:8989/callback --hook-secret s3cret --hooks message.send.after,message.recall`
 }
 
 func (c appSetCmd) Run(ctx context.Context) error {
 	app := chat.App{
 		ID: c.ID, Keys: c.Key, CheckFriend: c.CheckFriend, CheckBlack: c.CheckBlack, HistoryBeforeJoining: c.HistoryBeforeJoining,
+		Hooks: chat.Hooks{URL: c.HookURL, Secrets: c.HookSecret, Commands: c.Hooks, FailClosed: c.HookFailClosed},
 	}
 	if c.LoginPolicy != app.LoginPolicy.String() {
 		var err error

@@ -37,6 +37,7 @@ type devCmd struct {
 	layoutFlags
 	sequenceFlags
 	fanoutFlags
+	hookFlags
 }
 
 func (devCmd) Help() string {
@@ -142,8 +143,9 @@ func (d *dev) serve(told context.Context) error {
 
 	var watchers, workers sync.WaitGroup
 	watchers.Go(func() { fail(d.watch(ctx)) })
-	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
-	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, d.cfg.sequenceFlags, d.cfg.fanoutFlags) })
+	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist, streams.RoleWebhook}
+	tuned := roleFlags{d.cfg.sequenceFlags, d.cfg.fanoutFlags, d.cfg.hookFlags}
+	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, tuned) })
 
 	err := d.serveClients(ctx)
 	if err == nil && told.Err() == nil {

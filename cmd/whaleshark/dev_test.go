@@ -3,15 +3,19 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
@@ -204,10 +208,11 @@ func TestDev(t *testing.T) {
 			ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true,
 			RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("the app (-want +got):\n%s%v", diff, err)
 		}
 	})
+	t.Run("an app's webhook is told what was said", func(t *testing.T) { webhookIsTold(t, dir, alice) })
 	t.Run("the tools find everything through the data folder", func(t *testing.T) {
 		prints(t, "", "admin "+r.Admin+", tcp "+r.TCP, "status", "--data", dir)
 		everybodyTellsAnAddress(t, dir)
@@ -244,6 +249,55 @@ func TestDev(t *testing.T) {
 		_, r := startDev(t, dir)
 		prints(t, "", "10001/p/alice/bob#4", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "again")
 	})
+}
+
+// webhookIsTold gives the app a webhook that fails, and looks at what it has not heard.
+func webhookIsTold(t *testing.T, dir string, alice []string) {
+	t.Helper()
+	heard := make(chan string, 100)
+	var well atomic.Bool
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !well.Load() {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		heard <- r.URL.RawQuery + " " + string(body)
+	}))
+	defer app.Close()
+	set := []string{"app", "set", "10001", "--key", "bantanger", "--data", dir}
+	fails(t, `there is no hook "no.hook"`, append(set, "--hooks", "no.hook")...)
+	fails(t, "a webhook has a URL such as", append(set, "--hook-url", "ftp://x/y")...)
+	prints(t, "", "", append(set, "--hook-url", app.URL, "--hook-secret", "s", "--hooks", "message.send.after,message.read")...)
+	prints(t, "", "there is none", "webhook", "list", "--data", dir)
+	for said := false; !said; {
+		prints(t, "", "10001/p/a/alice#", append(alice, "a", "for the webhook")...)
+		select {
+		case got := <-heard:
+			said = true
+			if !strings.HasPrefix(got, `appId=10001&command=message.send.after {"appId":10001,"fromId":"alice","toId":"a",`) {
+				t.Errorf("it heard %s", got)
+			}
+		case <-time.After(time.Second): // the worker's directory has not heard of the hook yet
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if _, out, _ := runs(t, "", "webhook", "list", "--data", dir); strings.Contains(out, "it answered 418") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the list does not tell what has failed")
+		}
+	}
+	_, out, _ := runs(t, "", "webhook", "list", "--all", "--json", "--app", "10001", "--data", dir)
+	var first listedCall
+	if err := json.NewDecoder(strings.NewReader(out)).Decode(&first); err != nil || first.Command != "message.send.after" {
+		t.Fatalf("the list in JSON is %v\n%s", err, out)
+	}
+	prints(t, "", "1 calls are tried now", "webhook", "retry", fmt.Sprint(first.ID), "--data", dir)
+	well.Store(true)
+	prints(t, "", "0 calls are tried now", "webhook", "retry", "--all", "--data", dir)
+	fails(t, "give the ids of calls, or --all", "webhook", "retry", "--data", dir)
+	prints(t, "", "", set...) // no webhook any more
 }
 
 func TestDevWithoutOptionalLogins(t *testing.T) {

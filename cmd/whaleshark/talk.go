@@ -21,10 +21,11 @@ const (
 
 // talkFlags say where a user connects, and who he is.
 type talkFlags struct {
-	As     string `required:"" placeholder:"USER" help:"Who logs in."`
-	Sign   string `help:"The userSign to log in with; see whaleshark sign."`
-	Server string `default:"tcp://127.0.0.1:9001" help:"An edge: tcp://host:port or ws://host:port/ws."`
-	IMEI   string `name:"imei" default:"cli" help:"The device's imei; a login replaces one of the same device."`
+	As       string `required:"" placeholder:"USER" help:"Who logs in."`
+	Sign     string `help:"The userSign to log in with; see whaleshark sign."`
+	Protobuf bool   `help:"Speak protobuf instead of JSON."`
+	Server   string `default:"tcp://127.0.0.1:9001" help:"An edge: tcp://host:port or ws://host:port/ws."`
+	IMEI     string `name:"imei" default:"cli" help:"The device's imei; a login replaces one of the same device."`
 	appFlags
 }
 
@@ -38,6 +39,7 @@ func (f talkFlags) logIn(ctx context.Context, device string, since *chat.Place, 
 		URL:      f.Server,
 		Device:   chat.Device{App: f.App, User: chat.UserID(f.As), Client: chat.Web, IMEI: f.IMEI + device},
 		UserSign: f.Sign,
+		Protobuf: f.Protobuf,
 		Receipts: h.Message != nil,
 		Handler:  h,
 	}

@@ -35,6 +35,11 @@ func explain(what string, err error) error {
 	return fmt.Errorf("%s: %w", what, err)
 }
 
+// Tell tells of what is not kept here.
+func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
+	return explain("add events", addEvents(ctx, s.queries, events))
+}
+
 func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -52,11 +57,6 @@ func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 		apps[i], aggregates[i], encoded[i] = int32(e.App), e.Aggregate, b
 	}
 	return q.AddEvents(ctx, apps, aggregates, encoded)
-}
-
-// Tell lets events be told that no change goes with.
-func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
-	return s.change(ctx, "tell", func(*db.Queries) ([]chat.Event, error) { return events, nil })
 }
 
 // Events returns the oldest events that are still to be told, at most limit of them.

@@ -19,7 +19,7 @@ import (
 func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 	url := storetest.URL(t)
 	var sent counter
-	s, err := store.OpenTraced(t.Context(), url, &sent)
+	s, err := store.Open(t.Context(), url, store.Options{Tracer: &sent})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,10 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 		`UPDATE app_user SET deleted_at = now() WHERE user_id = 'lld'`,
 		`UPDATE friendship SET deleted = true WHERE from_id = 'a' AND to_id = 'b'`,
 		`UPDATE friendship SET blocked = true WHERE from_id = 'b' AND to_id = 'a'`)
-	other := chat.App{ID: 7, Keys: []string{"old", "new"}, CheckBlack: true}
+	other := chat.App{
+		ID: 7, Keys: []string{"old", "new"}, CheckBlack: true, RouteModel: chat.RouteRandom, DeleteMode: chat.DeleteSilently,
+		Hooks: chat.Hooks{URL: "https://example.org/hook", Commands: []string{chat.HookMessageSent}, Secrets: []string{"s"}, FailClosed: true},
+	}
 	if err := s.SetApp(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
@@ -73,8 +76,11 @@ func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 	}
 	wanted := chat.Facts{
 		Apps: map[chat.AppID]chat.App{
-			app: {ID: app, Keys: []string{"bantanger"}, CheckFriend: true, CheckBlack: true},
-			7:   other,
+			app: {
+				ID: app, Keys: []string{"bantanger"}, CheckFriend: true, CheckBlack: true,
+				RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
+			},
+			7: other,
 		},
 		Users: map[chat.UserKey]chat.User{
 			user("alice"): {}, user("admin"): {Admin: true}, user("a"): {Forbidden: true}, user("b"): {Silent: true},

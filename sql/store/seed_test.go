@@ -34,7 +34,9 @@ func TestSeedTwiceKeepsWhatIsThere(t *testing.T) {
 	if err := s.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	changed := chat.App{ID: store.DemoApp, Keys: []string{"new", "bantanger"}}
+	changed := chat.App{
+		ID: store.DemoApp, Keys: []string{"new", "bantanger"}, RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
+	}
 	if err := s.SetApp(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +85,12 @@ func TestSeedAddsGroups(t *testing.T) {
 	got, err := s.Outgoing(t.Context(), 0, 100)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for i := range got {
+		if c := &got[i].Change; (c.Info != "") != (c.Kind == chat.GroupCreated) {
+			t.Errorf("change %d of kind %d describes its group as %q", i, c.Kind, c.Info)
+		}
+		got[i].Change.Info = ""
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -27,9 +28,13 @@ type owner struct {
 	in   *streams.Reader[streams.Offered]
 	data []byte // the block in flight
 
-	committed chan commit   // how the block in flight ended
-	answers   chan answer   // how the look-up under way ended
-	known     chan []uint64 // identities for the filter; closed when it is complete
+	committed chan commit      // how the block in flight ended
+	answers   chan answer      // how the look-up under way ended
+	known     chan []uint64    // identities for the filter; closed when it is complete
+	stale     chan *chat.Event // events that say what is stale; nil: some may have been missed
+	overrun   atomic.Bool      // stale had no room
+	verdicts  chan hookAnswer  // what apps have said of messages
+	hooking   int              // how many of those are awaited
 	asking    bool
 	unknown   bool // the log must be read before the next block
 
@@ -87,6 +92,10 @@ func (o *owner) loop(ctx context.Context) error {
 			o.post.Beat() // it has an answer, whatever it is
 		case a := <-o.answers:
 			o.learn(a)
+		case a := <-o.verdicts:
+			o.hear(a)
+		case e := <-o.stale:
+			o.rule.Heed(e, time.Now())
 		case list, more := <-o.known:
 			o.rule.Known(list)
 			if !more {
@@ -140,6 +149,7 @@ func (o *owner) step(ctx context.Context) error {
 		}
 		o.answer(ctx)
 		o.lookUp(ctx)
+		o.askApps(ctx)
 		if st.Block != nil {
 			o.data = st.Data
 			o.append(st.Block.Prev)
@@ -287,6 +297,9 @@ func (o *owner) learn(a answer) {
 func (o *owner) everySoOften(ctx context.Context) {
 	if err := o.cfg.Conn.Tick(o.partition, o.cfg.Node); err != nil {
 		o.log.DebugContext(ctx, "no tick", "cause", err)
+	}
+	if o.overrun.Swap(false) {
+		o.rule.Heed(nil, time.Now())
 	}
 	o.post.Full(time.Since(o.full) < fullFor)
 	o.rule.Persisted(chat.Revision(o.members.Highest(streams.RolePersist, o.partition)), time.Now())

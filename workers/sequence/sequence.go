@@ -65,9 +65,14 @@ func own(
 		committed: make(chan commit, 1),
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
+		stale:     make(chan *chat.Event, staleInbox),
+		verdicts:  make(chan hookAnswer, hooksAtOnce),
 	}
 	defer o.wg.Wait()
 	defer cancel()
+	if err := cfg.Conn.HearEvents(ctx, o.heed, func() { o.heed(nil) }); err != nil {
+		return err
+	}
 	if err := o.takeOver(ctx); err != nil {
 		return fmt.Errorf("take over partition %d: %w", p, err)
 	}
@@ -103,6 +108,21 @@ func (o *owner) relayOutboxes(ctx context.Context) error {
 		o.wg.Go(func() { r.run(ctx) })
 	}
 	return nil
+}
+
+// staleInbox is how many events may wait for the loop. What does not fit is forgotten: then everything is taken for stale.
+const staleInbox = 1024
+
+// heed hands an event on to the loop.
+func (o *owner) heed(e *chat.Event) {
+	if e != nil && !e.Stale.App && len(e.Stale.Users) == 0 && len(e.Stale.Relations) == 0 {
+		return
+	}
+	select {
+	case o.stale <- e:
+	default:
+		o.overrun.Store(true)
+	}
 }
 
 // takeOver folds what the log has after Postgres's mark.
