@@ -110,7 +110,7 @@ func New(cfg Config, s *store.Store, c *streams.Conn, h *history.History, d *dir
 	a := &API{cfg: cfg.withDefaults(), store: s, conn: c, history: h, directory: d}
 	a.metrics = newMetrics(a.cfg.Metrics)
 	a.limits = newLimits(a.cfg.AppRate, a.cfg.UserRate)
-	a.handler = a.newHandler()
+	a.handler = a.newHandler(a.endpoints())
 	return a
 }
 

@@ -84,7 +84,10 @@ func (a *API) setOptions(ctx context.Context, c *call, in *setOptions) (appOptio
 			app.Hooks.Commands = in.Callbacks
 		}
 	})
-	return optionsOf(&app), err
+	if err != nil {
+		return appOptions{}, err
+	}
+	return optionsOf(&app), nil
 }
 
 // changeApp changes the app of a call. This process believes it at once, the others when they hear of it.

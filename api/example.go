@@ -23,12 +23,7 @@ var examples = map[string]any{
 
 // exampleBody is a body that an endpoint takes: what it must say, and what there is a telling example of.
 func (s *schemas) exampleBody(e *endpoint) object {
-	var o object
-	for _, f := range e.in.flat() {
-		if _, told := examples[f.name]; told || f.required || f.elem == nil && len(f.enum) > 0 {
-			o = append(o, member{f.name, exampleField(f)})
-		}
-	}
+	o := exampleShape(e.in)
 	o = append(o, member{"appId", int(store.DemoApp)})
 	if e.access != forAnybody {
 		who := "alice"
@@ -69,7 +64,9 @@ func exampleText(known any) string {
 func exampleShape(in *shape) object {
 	var o object
 	for _, f := range in.flat() {
-		o = append(o, member{f.name, exampleField(f)})
+		if _, told := examples[f.name]; told || f.required || f.elem == nil && len(f.enum) > 0 {
+			o = append(o, member{f.name, exampleField(f)})
+		}
 	}
 	return o
 }

@@ -29,9 +29,8 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-func (a *API) newHandler() http.Handler {
+func (a *API) newHandler(endpoints []endpoint) http.Handler {
 	mux := http.NewServeMux()
-	endpoints := a.endpoints()
 	for _, e := range endpoints {
 		mux.Handle(e.path, a.serve(&e))
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -64,8 +65,8 @@ type house struct {
 // open starts a house with the demo data. Change may change the API's config.
 func open(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	database := storetest.URL(t)
-	h := &house{t: t, database: database, store: storetest.Open(t, database)}
+	h := &house{t: t, database: storetest.URL(t)}
+	h.store = storetest.Open(t, h.database)
 	if err := h.store.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +166,24 @@ func (h *house) eventually(what string, ok func() bool) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// another is the same house with another API, which has these endpoints; nil: all.
+func (h *house) another(endpoints []endpoint, change func(*Config)) *house {
+	h.t.Helper()
+	cfg := h.api.cfg
+	cfg.Metrics = prometheus.NewRegistry()
+	change(&cfg)
+	a := New(cfg, h.store, h.conn, h.history, h.directory)
+	a.sight.Store(h.api.sight.Load())
+	if endpoints != nil {
+		a.handler = a.newHandler(endpoints)
+	}
+	server := httptest.NewServer(a.handler)
+	h.t.Cleanup(server.Close)
+	other := *h
+	other.api, other.url = a, server.URL
+	return &other
 }
 
 // answer is an envelope as a client sees it.

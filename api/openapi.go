@@ -227,7 +227,9 @@ func failure() object {
 	return objectSchema(object{
 		{"code", object{{"type", "integer"}, {"not", object{{"const", int(chat.OK)}}}, {"description", "What went wrong; the endpoint's x-codes are those that there may be."}}},
 		{"msg", object{{"type", "string"}, {"description", "The same in words, for the client's developer."}}},
-		{"data", object{{"type", []string{"null", "object"}}, {"description", "null; of a message that was to be sent its id, so that it can be sent again."}}},
+		{"data", object{
+			{"type", []string{"object", "null"}}, {"description", "What is known nevertheless, such as the messageId of a message that was refused."},
+		}},
 		{"ok", object{{"type", "boolean"}, {"const", false}}},
 		{"requestId", object{{"type", "string"}, {"description", "The number of the request in the server's log."}}},
 	}, []string{"code", "msg", "data", "ok", "requestId"})

@@ -173,16 +173,6 @@ func (s *schemas) ofAnswer(t reflect.Type) object {
 	return o
 }
 
-// schemaName is how a type is called in the document: page[path/api.friend] is PageOfFriend.
-func schemaName(t string) string {
-	outer, inner, generic := strings.Cut(strings.TrimSuffix(t, "]"), "[")
-	name := strings.ToUpper(outer[:1]) + outer[1:]
-	if !generic {
-		return name
-	}
-	return name + "Of" + schemaName(inner[strings.LastIndexByte(inner, '.')+1:])
-}
-
 // ofStruct refers to a component, which it makes when it sees the type for the first time.
 func (s *schemas) ofStruct(t reflect.Type) object {
 	if t.Name() == "" {
@@ -190,7 +180,7 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 	}
 	name, known := s.names[t]
 	if !known {
-		name = schemaName(t.Name())
+		name = componentName(t.Name())
 		for base, i := name, 2; s.taken[name]; i++ {
 			name = base + strconv.Itoa(i)
 		}
@@ -198,6 +188,16 @@ func (s *schemas) ofStruct(t reflect.Type) object {
 		s.components = append(s.components, member{name, s.structSchema(t)})
 	}
 	return object{{"$ref", "#/components/schemas/" + name}}
+}
+
+// componentName is what a type is called in the document: page[path/to/api.friend] becomes PageOfFriend.
+func componentName(goName string) string {
+	name, argument, generic := strings.Cut(strings.TrimSuffix(goName, "]"), "[")
+	name = strings.ToUpper(name[:1]) + name[1:]
+	if !generic {
+		return name
+	}
+	return name + "Of" + componentName(argument[strings.LastIndexByte(argument, '.')+1:])
 }
 
 func (s *schemas) structSchema(t reflect.Type) object {

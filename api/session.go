@@ -111,7 +111,10 @@ func (a *API) kickSessions(ctx context.Context, c *call, in *kick) (sessionList,
 		return sessionList{}, err
 	}
 	routes = slices.DeleteFunc(routes, func(r chat.Route) bool { return !in.matches(r) })
-	return sessionsOf(routes), a.tellSessions(ctx, c, wire.Kick, nil, routes)
+	if err := a.tellSessions(ctx, c, wire.Kick, nil, routes); err != nil {
+		return sessionList{}, err
+	}
+	return sessionsOf(routes), nil
 }
 
 // tellSessions lets sessions of one user carry out a command.

@@ -120,6 +120,7 @@ func number(s string) int64 {
 // lenient reads what the original's reader took: a number for a string, a number within a string, and 0 and 1 for a truth.
 var lenient = json.JoinOptions(
 	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true), // readString refuses it, and names the member
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readString),
 		json.UnmarshalFromFunc(func(d *jsontext.Decoder, x *int64) error { return readInt(d, x, 64) }),
