@@ -25,6 +25,14 @@ type Pace struct {
 	Messages int64         `json:"messages,omitempty"` // ends the run when so many were said; it has no warm-up then
 }
 
+// counted is the pace without a warm-up if all messages count.
+func (p Pace) counted() Pace {
+	if p.Messages > 0 {
+		p.WarmUp = 0
+	}
+	return p
+}
+
 // load is senders and listeners at work, and what they have seen.
 type load struct {
 	target *Target
@@ -59,9 +67,6 @@ type load struct {
 }
 
 func newLoad(t *Target, p Pace) *load {
-	if p.Messages > 0 {
-		p.WarmUp = 0
-	}
 	w := window{p.WarmUp, p.WarmUp + p.Duration}
 	l := &load{
 		target: t, pace: p, run: strings.ToLower(rand.Text()[:8]), acks: newMeter(w), deliveries: newMeter(w), used: make(chan struct{}),
@@ -171,10 +176,13 @@ func (k *talker) hear(body []byte) {
 		return
 	}
 	from := l.senders[number]
-	e, fault := from.ledger.deliver(n, seq)
-	if fault == nil {
-		fault = k.ear(e.talk).hear(number, n, seq)
+	if n >= from.ledger.len() {
+		l.faults.add(faultOf(faultRenumbered, "message %d of sender %d was delivered and never said", n, number))
+		return
 	}
+	e, fault := from.ledger.deliver(n, seq)
+	l.faults.add(fault)
+	fault = k.ear(e.talk).hear(number, n, seq)
 	l.faults.add(fault)
 	switch {
 	case fault != nil:

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -65,7 +66,7 @@ func (w Raw) measure(ctx context.Context, t *Target) (*RawResult, error) {
 		return nil, fmt.Errorf("connect to %s: %w", t.NATS, err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(max(w.InFlight, 1)), jetstream.WithPublishAsyncTimeout(rawPatience))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(cmp.Or(w.InFlight, rawInFlight)), jetstream.WithPublishAsyncTimeout(rawPatience))
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +113,16 @@ func (w Raw) stream(ctx context.Context, js jetstream.JetStream, name string, r 
 	if err != nil {
 		return err
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	r.PublishedPS, r.ConsumedPS = float64(r.Published)/took.Seconds(), float64(consumed)/took.Seconds()
-	r.Through = percentiles(through)
+	r.PublishedPS = float64(r.Published) / took.Seconds()
+	for all := false; !all && time.Since(began) < w.Duration+rawPatience; {
+		mu.Lock()
+		all = consumed == r.Published
+		r.ConsumedPS, r.Through = float64(consumed)/time.Since(began).Seconds(), percentiles(through)
+		mu.Unlock()
+		if err := pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -46,6 +46,9 @@ func (w Sync) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := t.users(ctx, w.Conversations+1); err != nil {
 		return nil, err
 	}
+	if err := t.Store.SeedFriends(ctx, t.App, userOf(0), 2, w.Conversations+1, 1); err != nil {
+		return nil, err
+	}
 	asking, err := w.clients(ctx, t)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ func (p P2P) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := NeedFiles(2 * p.Pairs); err != nil {
 		return nil, err
 	}
+	p.Pace = p.counted()
 	r, sys, err := t.begin(ctx, "p2p", p)
 	if err != nil {
 		return nil, err
@@ -37,11 +38,28 @@ func (p P2P) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := t.users(ctx, 2*p.Pairs); err != nil {
 		return nil, err
 	}
+	if err := p.befriend(ctx, t); err != nil {
+		return nil, err
+	}
 	conns, err := t.connect(ctx, 0, 2*p.Pairs)
 	if err != nil {
 		return nil, err
 	}
 	return r, p.load(t, conns).measure(ctx, sys, r)
+}
+
+// befriend lets every sender talk to every receiver, if they shall.
+func (p P2P) befriend(ctx context.Context, t *Target) error {
+	if !p.Cross {
+		return nil
+	}
+	for i := range p.Pairs {
+		if err := t.Store.SeedFriends(ctx, t.App, userOf(2*i), 2, 2*p.Pairs, 2); err != nil {
+			return err
+		}
+		t.Progress.step("senders have their friends", i+1, p.Pairs)
+	}
+	return nil
 }
 
 // load makes pairs of connections: the first with the second, the third with the fourth, and so on.
@@ -94,6 +112,7 @@ func (g Group) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := NeedFiles(g.Members); err != nil {
 		return nil, err
 	}
+	g.Pace = g.counted()
 	r, sys, err := t.begin(ctx, "group", g)
 	if err != nil {
 		return nil, err
@@ -235,7 +254,7 @@ func (l *load) until(ctx context.Context, to time.Duration, seconds *[]Second) e
 	defer ticks.Stop()
 	end := time.NewTimer(to - from)
 	defer end.Stop()
-	if seconds != nil { // what the warm-up brought is no second's
+	if seconds != nil && l.pace.WarmUp > 0 { // what the warm-up brought is no second's
 		l.acks.lately()
 		l.deliveries.lately()
 	}

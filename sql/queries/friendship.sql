@@ -19,3 +19,11 @@ FROM generate_series(@first::bigint, @last::bigint) AS n
 CROSS JOIN LATERAL (VALUES (n, n + 1), (n + 1, n)) AS pair (a, b)
 WHERE n % 2 = 1 AND n < @last::bigint
 ON CONFLICT DO NOTHING;
+
+-- BefriendNumbered befriends a user and u<n>, for every step-th n from first to last.
+-- name: BefriendNumbered :exec
+INSERT INTO friendship (app_id, from_id, to_id)
+SELECT @app_id, a, b
+FROM generate_series(@first::bigint, @last::bigint, @step::bigint) AS n
+CROSS JOIN LATERAL (VALUES (@user_id::text, 'u' || n), ('u' || n, @user_id::text)) AS pair (a, b)
+ON CONFLICT DO NOTHING;

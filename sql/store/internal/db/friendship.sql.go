@@ -35,6 +35,34 @@ func (q *Queries) AddNumberedFriendships(ctx context.Context, appID int32, first
 	return err
 }
 
+const BefriendNumbered = `-- name: BefriendNumbered :exec
+INSERT INTO friendship (app_id, from_id, to_id)
+SELECT $1, a, b
+FROM generate_series($2::bigint, $3::bigint, $4::bigint) AS n
+CROSS JOIN LATERAL (VALUES ($5::text, 'u' || n), ('u' || n, $5::text)) AS pair (a, b)
+ON CONFLICT DO NOTHING
+`
+
+type BefriendNumberedParams struct {
+	AppID  int32
+	First  int64
+	Last   int64
+	Step   int64
+	UserID string
+}
+
+// BefriendNumbered befriends a user and u<n>, for every step-th n from first to last.
+func (q *Queries) BefriendNumbered(ctx context.Context, arg BefriendNumberedParams) error {
+	_, err := q.db.Exec(ctx, BefriendNumbered,
+		arg.AppID,
+		arg.First,
+		arg.Last,
+		arg.Step,
+		arg.UserID,
+	)
+	return err
+}
+
 const RelationsByKey = `-- name: RelationsByKey :many
 SELECT f.app_id, f.from_id, f.to_id, f.deleted, f.blocked
 FROM (
