@@ -161,7 +161,8 @@ func TestNeedFiles(t *testing.T) {
 }
 
 func TestChart(t *testing.T) {
-	r := &Report{Bench: "p2p", Verdict: verdictOK, Talk: &TalkResult{}, Seconds: []Second{{At: 1, Acked: 1000, AckP99: 2}, {At: 2, Acked: 2000, AckP99: 3}}}
+	seconds := []Second{{At: 1, Acked: 1000, AckP99: 2}, {At: 2, Acked: 2000, AckP99: 3}}
+	r := &Report{Bench: "p2p", Verdict: verdictOK, Talk: &TalkResult{}, Seconds: seconds}
 	var page strings.Builder
 	if err := r.Chart(&page); err != nil {
 		t.Fatal(err)

@@ -31,7 +31,8 @@ func (r *Report) Chart(out io.Writer) error {
 		curve{"delivery p99", "d", func(s Second) float64 { return s.DeliveryP99 }},
 	)
 	return chartTemplate.Execute(out, map[string]any{
-		"Title": "whaleshark bench " + r.Bench, "At": r.At.Format("2006-01-02 15:04:05 UTC"), "Panels": []panel{rate, latency}, "Table": table.String(),
+		"Title": "whaleshark bench " + r.Bench, "At": r.At.Format("2006-01-02 15:04:05 UTC"),
+		"Panels": []panel{rate, latency}, "Table": table.String(),
 	})
 }
 

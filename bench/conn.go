@@ -26,56 +26,55 @@ type conn struct {
 const loginPatience = time.Minute // a storm of them may take a while
 
 // login connects and logs in.
-func (t *Target) login(ctx context.Context, device chat.Device) (*conn, wire.Welcome, error) {
+func (t *Target) login(ctx context.Context, device chat.Device) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, loginPatience)
 	defer cancel()
 	addr := t.address()
 	s, err := dialSocket(ctx, t.Transport, addr)
 	if err != nil {
-		return nil, wire.Welcome{}, fmt.Errorf("connect to %s: %w", addr, err)
+		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
 	c := &conn{socket: s, device: device}
-	w, err := c.greet(ctx, t.sign(device.User))
-	if err != nil {
+	if err := c.greet(ctx, t.sign(device.User)); err != nil {
 		_ = c.Close()
-		return nil, w, fmt.Errorf("log in as %s: %w", device.User, err)
+		return nil, fmt.Errorf("log in as %s: %w", device.User, err)
 	}
-	return c, w, nil
+	return c, nil
 }
 
-func (c *conn) greet(ctx context.Context, sign string) (wire.Welcome, error) {
+func (c *conn) greet(ctx context.Context, sign string) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if err := c.say(wire.Login, wire.AppendCredentials(nil, &wire.Credentials{User: c.device.User, UserSign: sign})); err != nil {
-		return wire.Welcome{}, err
+		return err
 	}
 	for {
 		f, ok, err := c.next()
 		switch {
 		case err != nil:
-			return wire.Welcome{}, err
+			return err
 		case !ok:
 			if err := c.fill(); err != nil {
-				return wire.Welcome{}, err
+				return err
 			}
 		case f.Command == wire.LoginAck:
 			return c.welcome(&f)
 		case f.Command == wire.Refuse:
-			return wire.Welcome{}, c.refusal(&f)
+			return c.refusal(&f)
 		}
 	}
 }
 
-func (c *conn) welcome(f *frame) (wire.Welcome, error) {
+func (c *conn) welcome(f *frame) error {
 	b, err := c.payload(f)
 	if err != nil {
-		return wire.Welcome{}, err
+		return err
 	}
 	w, err := wire.ParseWelcome(b)
 	if err == nil && w.Code != chat.OK {
 		err = chat.Error{Code: w.Code, Reason: w.Reason}
 	}
-	return w, err
+	return err
 }
 
 // refusal is why the server refuses something.

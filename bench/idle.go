@@ -90,7 +90,7 @@ func (s *system) rest(ctx context.Context, progress *Progress) (memory, error) {
 	}
 	var m memory
 	for _, addr := range s.admin {
-		_, _ = fetch(ctx, "http://"+addr+"/debug/pprof/heap?gc=1") // what it says is not looked at; a server that does not answer has no metrics either
+		_, _ = fetch(ctx, "http://"+addr+"/debug/pprof/heap?gc=1") // one that does not answer has no metrics either
 	}
 	if err := s.quiet(ctx, progress); err != nil {
 		return memory{}, err

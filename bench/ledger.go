@@ -153,8 +153,8 @@ func (e *ear) follows(sender, n int) *Fault {
 	if e.newest == nil {
 		e.newest = make(map[int]int, 1)
 	}
-	newest, any := e.newest[sender]
-	if any && n < newest {
+	newest, before := e.newest[sender]
+	if before && n < newest {
 		return faultOf(faultReordered, "message %d of sender %d came after his message %d", n, sender, newest)
 	}
 	e.newest[sender] = n

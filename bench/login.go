@@ -98,7 +98,7 @@ func (s *storm) run(ctx context.Context, t *Target, w Login, began time.Time) {
 
 func (s *storm) login(ctx context.Context, t *Target, i int, began time.Time) {
 	due := time.Since(began)
-	c, _, err := t.login(ctx, t.device(i))
+	c, err := t.login(ctx, t.device(i))
 	if err != nil {
 		s.codes.add(cause(err))
 		return

@@ -66,7 +66,8 @@ func (w Raw) measure(ctx context.Context, t *Target) (*RawResult, error) {
 		return nil, fmt.Errorf("connect to %s: %w", t.NATS, err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(cmp.Or(w.InFlight, rawInFlight)), jetstream.WithPublishAsyncTimeout(rawPatience))
+	inFlight := cmp.Or(w.InFlight, rawInFlight)
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(inFlight), jetstream.WithPublishAsyncTimeout(rawPatience))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,6 @@ var (
 	fieldSeq       = []byte(`"messageSequence":`)
 	fieldKey       = []byte(`"messageKey":`)
 	fieldCode      = []byte(`"code":`)
-	fieldCommand   = []byte(`"command":`)
 )
 
 // number returns the number of a field; 0: there is none.

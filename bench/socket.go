@@ -184,7 +184,7 @@ func wsHeader(b []byte) (header, payload int) {
 	case n == 126 && len(b) >= 4:
 		return 4, int(binary.BigEndian.Uint16(b[2:]))
 	case n == 127 && len(b) >= 10:
-		return 10, int(min(binary.BigEndian.Uint64(b[2:]), maxDown+1)) //nolint:gosec // bounded
+		return 10, int(min(binary.BigEndian.Uint64(b[2:]), maxDown+1))
 	case n < 126:
 		return 2, n
 	}

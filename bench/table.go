@@ -13,8 +13,10 @@ import (
 func (r *Report) Print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	r.printTarget(w)
-	for _, print := range []func(io.Writer){r.printTalk, r.printIdle, r.printLogin, r.printSync, r.printRaw, r.printRatios, r.printResources, r.printErrors} {
-		print(w)
+	for _, part := range []func(io.Writer){
+		r.printTalk, r.printIdle, r.printLogin, r.printSync, r.printRaw, r.printRatios, r.printResources, r.printErrors,
+	} {
+		part(w)
 	}
 	fmt.Fprintf(w, "verdict\t%s\n", r.inWords())
 	for _, f := range r.Examples {
@@ -134,10 +136,12 @@ func (r *Report) printResources(w io.Writer) {
 		fmt.Fprintf(w, "server CPU\tnot measured: its processes are on another machine, or this is not Linux\n")
 		return
 	}
-	fmt.Fprintf(w, "server CPU\t%.2f s: %.3f s for 1,000, %.0f for a second; the bench itself %.2f s\n", c.ServerCPU, c.PerThousand, c.PerCPU, c.LoadCPU)
+	fmt.Fprintf(w, "server CPU\t%.2f s: %.3f s for 1,000, %.0f for a second; the bench itself %.2f s\n",
+		c.ServerCPU, c.PerThousand, c.PerCPU, c.LoadCPU)
 	for _, name := range slices.Sorted(maps.Keys(c.Server)) {
 		u := c.Server[name]
-		fmt.Fprintf(w, "  %s\t%.2f s in %d processes, %d MiB resident, %d MiB at most\n", name, u.CPUSeconds, u.Processes, u.RSS>>20, u.PeakRSS>>20)
+		fmt.Fprintf(w, "  %s\t%.2f s in %d processes, %d MiB resident, %d MiB at most\n",
+			name, u.CPUSeconds, u.Processes, u.RSS>>20, u.PeakRSS>>20)
 	}
 }
 

@@ -72,7 +72,7 @@ func (p P2P) load(t *Target, conns []*conn) *load {
 		receiver := l.addTalker(conns[2*i+1])
 		receiver.receipts = true
 		if !p.Cross {
-			receiver.ear(int32(i)) //nolint:gosec // a pair
+			receiver.ear(int32(i))
 		}
 	}
 	l.talks = p.Pairs

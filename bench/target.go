@@ -72,7 +72,7 @@ func (t *Target) connect(ctx context.Context, first, n int) ([]*conn, error) {
 	var done atomic.Int64
 	for i := range n {
 		g.Go(func() error {
-			c, _, err := t.login(ctx, t.device(first+i))
+			c, err := t.login(ctx, t.device(first+i))
 			all[i] = c
 			if err == nil {
 				t.Progress.step("logins", int(done.Add(1)), n)

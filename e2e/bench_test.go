@@ -63,10 +63,11 @@ func BenchmarkBareUpdate(b *testing.B) {
 // devServer is a `whaleshark dev` on a folder of its own.
 type devServer struct {
 	cmd *exec.Cmd
+	dir string
 	tcp string
 }
 
-func startDev(b *testing.B, users int) *devServer {
+func startDev(b testing.TB, users int) *devServer {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "whaleshark-bench-") //nolint:usetesting // b.TempDir is within a folder of mode 0700
 	if err != nil {
@@ -97,7 +98,7 @@ func startDev(b *testing.B, users int) *devServer {
 			if out, err := seed.CombinedOutput(); err != nil {
 				b.Fatalf("seed: %v\n%s", err, out)
 			}
-			return &devServer{cmd, m[1]}
+			return &devServer{cmd, dir, m[1]}
 		}
 		select {
 		case <-more:

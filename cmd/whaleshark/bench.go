@@ -191,6 +191,14 @@ var errPromise = errors.New("a promise was not kept")
 
 // run measures a work, and shows what came out.
 func (f benchFlags) run(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr, w work) error {
+	err := f.measure(ctx, log, out, errs, w)
+	if ctx.Err() != nil {
+		return errors.New("it was stopped before there was a result")
+	}
+	return err
+}
+
+func (f benchFlags) measure(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr, w work) error {
 	progress := &bench.Progress{Out: errs, Terminal: isTerminal(errs.Writer)}
 	defer progress.Clear()
 	if f.Self {
@@ -210,9 +218,6 @@ func (f benchFlags) run(ctx context.Context, log *slog.Logger, out io.Writer, er
 	defer t.Store.Close()
 	t.Progress = progress
 	r, err := w.Run(ctx, t)
-	if ctx.Err() != nil {
-		return errors.New("it was stopped before there was a result")
-	}
 	if err != nil {
 		return err
 	}

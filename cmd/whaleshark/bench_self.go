@@ -45,7 +45,7 @@ func startSelf(ctx context.Context, f benchFlags, errs *stderr) (*self, error) {
 		"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--http", "127.0.0.1:0",
 		"--nats", "", "--database", "", "--rate", "1000000", "--burst", "1000000", "--log-level", "warn", "--log-format", "text",
 	}
-	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, append(args, f.SelfFlag...)...) //nolint:contextcheck // stop ends it
+	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), program, append(args, f.SelfFlag...)...)
 	s.cmd.Stderr, s.cmd.SysProcAttr = &s.said, ownGroup()
 	started := make(chan error)
 	go s.run(started) // ends with the server

@@ -24,7 +24,7 @@ func (s *Store) CountMessages(ctx context.Context, ranges []Range) ([]int64, err
 	for first := 0; first < len(ranges); first += manyRanges {
 		var arg db.CountMessagesParams
 		for i, r := range ranges[first:min(first+manyRanges, len(ranges))] {
-			arg.Numbers = append(arg.Numbers, int32(first+i)) //nolint:gosec // of a slice
+			arg.Numbers = append(arg.Numbers, int32(first+i))
 			arg.Tokens = append(arg.Tokens, r.Conversation.String())
 			arg.Firsts, arg.Lasts = append(arg.Firsts, int64(r.First)), append(arg.Lasts, int64(r.Last))
 		}
