@@ -138,7 +138,8 @@ func TestBenchCleansUp(t *testing.T) {
 				t.Errorf("it leaves %v", left)
 			}
 			var pid int
-			if _, err := fmt.Sscanf(text[strings.Index(text, "pid "):], "pid %d", &pid); err != nil {
+			_, after, _ := strings.Cut(text, "a server of its own: ")
+			if _, err := fmt.Sscanf(after, "pid %d", &pid); err != nil {
 				t.Fatal(err)
 			}
 			if err := syscall.Kill(pid, 0); err == nil {
