@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -90,13 +91,13 @@ func (s *system) rest(ctx context.Context, progress *Progress) (memory, error) {
 	}
 	var m memory
 	for _, addr := range s.admin {
-		_, _ = fetch(ctx, "http://"+addr+"/debug/pprof/heap?gc=1") // one that does not answer has no metrics either
+		_, _ = fetch(ctx, "http://"+addr+"/debug/pprof/heap?gc=1", fetchPatience) // one that does not answer has no metrics either
 	}
 	if err := s.quiet(ctx, progress); err != nil {
 		return memory{}, err
 	}
 	for _, addr := range s.admin {
-		text, err := fetch(ctx, "http://"+addr+"/metrics")
+		text, err := fetch(ctx, "http://"+addr+"/metrics", fetchPatience)
 		if err != nil {
 			continue
 		}
@@ -234,28 +235,28 @@ func (s *sleepers) verdict(r *IdleResult) *faults {
 
 const fetchPatience = 30 * time.Second
 
-func fetch(ctx context.Context, url string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchPatience)
+func fetch(ctx context.Context, url string, patience time.Duration) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err == nil && resp.StatusCode != http.StatusOK {
 		err = fmt.Errorf("%s answers %s", url, resp.Status)
 	}
-	return string(b), err
+	return b, err
 }
 
 // metric returns a number that has no labels; 0: it is not there.
-func metric(text, name string) float64 {
-	lines := bufio.NewScanner(strings.NewReader(text))
+func metric(text []byte, name string) float64 {
+	lines := bufio.NewScanner(bytes.NewReader(text))
 	for lines.Scan() {
 		if rest, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
 			x, _ := strconv.ParseFloat(rest, 64)

@@ -85,6 +85,17 @@ func (s *system) look(proportional bool) map[string]Usage {
 	return used
 }
 
+// proportional adds to what was used how much memory it is when shared pages count once.
+func (s *system) proportional(used map[string]Usage) map[string]Usage {
+	for name, now := range s.look(true) {
+		if u, ok := used[name]; ok {
+			u.PSS = now.PSS
+			used[name] = u
+		}
+	}
+	return used
+}
+
 // cpu returns the CPU time of all of them so far.
 func (s *system) cpu() time.Duration {
 	all, sum := processes(), time.Duration(0)

@@ -140,8 +140,11 @@ func (r *Report) printResources(w io.Writer) {
 		c.ServerCPU, c.PerThousand, c.PerCPU, c.LoadCPU)
 	for _, name := range slices.Sorted(maps.Keys(c.Server)) {
 		u := c.Server[name]
-		fmt.Fprintf(w, "  %s\t%.2f s in %d processes, %d MiB resident, %d MiB at most\n",
-			name, u.CPUSeconds, u.Processes, u.RSS>>20, u.PeakRSS>>20)
+		fmt.Fprintf(w, "  %s\t%.2f s in %d processes, %d MiB at most, %d MiB now", name, u.CPUSeconds, u.Processes, u.PeakRSS>>20, u.RSS>>20)
+		if u.PSS > 0 {
+			fmt.Fprintf(w, ", %d MiB with shared pages once", u.PSS>>20)
+		}
+		fmt.Fprintln(w)
 	}
 }
 

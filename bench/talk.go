@@ -192,6 +192,7 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 		return err
 	}
 	before, load := sys.look(false), ownCPU()
+	profiled := l.target.profile(ctx, sys, l.pace.Duration)
 	if err := l.until(ctx, l.pace.WarmUp+l.pace.Duration, &r.Seconds); err != nil {
 		return err
 	}
@@ -201,6 +202,9 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 	l.acks.closeWindow(end)
 	l.deliveries.closeWindow(end)
 	if err := l.settle(ctx); err != nil {
+		return err
+	}
+	if err := profiled(); err != nil {
 		return err
 	}
 	l.close()
@@ -213,7 +217,10 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 	}
 	res.Rows, res.RowsLag = rows, float64(lag.Microseconds())/1000
 	r.Talk = res
-	r.Resources = resources(before, after, load, res.Acked)
+	if res.Acked == 0 {
+		l.faults.add(faultOf(faultAnswer, "no message was acknowledged within the window"))
+	}
+	r.Resources = resources(before, sys.proportional(after), load, res.Acked)
 	r.judge(&l.faults, &l.codes)
 	r.compare()
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"runtime/pprof"
 	"strings"
 	"time"
 
@@ -26,14 +27,16 @@ type benchCmd struct {
 
 // benchFlags say what is measured, and where the result goes.
 type benchFlags struct {
-	Self      bool     `env:"WHALESHARK_BENCH_SELF" help:"Start a server for it, on a folder of its own that is removed at the end."`
-	SelfIn    string   `env:"WHALESHARK_BENCH_SELF_IN" type:"path" placeholder:"DIR" help:"Where that folder is made; its disk is what is measured. Without it: where temporary files go."`
-	SelfFlag  []string `env:"WHALESHARK_BENCH_SELF_FLAG" placeholder:"FLAG" help:"A flag for that server's whaleshark dev, such as --self-flag=--partitions=16."`
-	Server    string   `placeholder:"URL" help:"An edge: tcp://host:port or ws://host:port/ws. Without it: all that are there."`
-	Transport string   `env:"WHALESHARK_BENCH_TRANSPORT" default:"tcp" enum:"tcp,ws" help:"How clients connect, if --server does not say: ${enum}."`
-	Signed    bool     `env:"WHALESHARK_BENCH_SIGNED" help:"Log in with userSigns, signed with the app's key in the database."`
-	JSON      bool     `name:"json" help:"Print a JSON object instead of a table."`
-	Chart     string   `env:"WHALESHARK_BENCH_CHART" type:"path" placeholder:"FILE" help:"Also write a chart of the run over time, as an HTML page."`
+	Self       bool     `env:"WHALESHARK_BENCH_SELF" help:"Start a server for it, on a folder of its own that is removed at the end."`
+	SelfIn     string   `env:"WHALESHARK_BENCH_SELF_IN" type:"path" placeholder:"DIR" help:"Where that folder is made; its disk is what is measured. Without it: where temporary files go."`
+	SelfFlag   []string `env:"WHALESHARK_BENCH_SELF_FLAG" placeholder:"FLAG" help:"A flag for that server's whaleshark dev, such as --self-flag=--partitions=16."`
+	Server     string   `placeholder:"URL" help:"An edge: tcp://host:port or ws://host:port/ws. Without it: all that are there."`
+	Transport  string   `env:"WHALESHARK_BENCH_TRANSPORT" default:"tcp" enum:"tcp,ws" help:"How clients connect, if --server does not say: ${enum}."`
+	Signed     bool     `env:"WHALESHARK_BENCH_SIGNED" help:"Log in with userSigns, signed with the app's key in the database."`
+	JSON       bool     `name:"json" help:"Print a JSON object instead of a table."`
+	Profile    string   `env:"WHALESHARK_BENCH_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the server while it is measured; of its first process, if there are several."`
+	OwnProfile string   `env:"WHALESHARK_BENCH_OWN_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the bench itself."`
+	Chart      string   `env:"WHALESHARK_BENCH_CHART" type:"path" placeholder:"FILE" help:"Also write a chart of the run over time, as an HTML page."`
 	appFlags
 	dataFlags
 	natsFlags
@@ -216,9 +219,13 @@ func (f benchFlags) measure(ctx context.Context, log *slog.Logger, out io.Writer
 	}
 	defer t.Streams.Close()
 	defer t.Store.Close()
-	t.Progress = progress
-	r, err := w.Run(ctx, t)
+	t.Progress, t.Profile = progress, f.Profile
+	stop, err := f.profileOwn()
 	if err != nil {
+		return err
+	}
+	r, err := w.Run(ctx, t)
+	if err := errors.Join(err, stop()); err != nil {
 		return err
 	}
 	progress.Clear()
@@ -230,6 +237,24 @@ func (f benchFlags) measure(ctx context.Context, log *slog.Logger, out io.Writer
 		return errPromise
 	}
 	return nil
+}
+
+// profileOwn begins to profile this process, if it shall be; what it returns ends that.
+func (f benchFlags) profileOwn() (stop func() error, err error) {
+	if f.OwnProfile == "" {
+		return func() error { return nil }, nil
+	}
+	to, err := os.Create(f.OwnProfile)
+	if err != nil {
+		return nil, fmt.Errorf("profile the bench: %w", err)
+	}
+	if err := pprof.StartCPUProfile(to); err != nil {
+		return nil, errors.Join(fmt.Errorf("profile the bench: %w", err), to.Close())
+	}
+	return func() error {
+		pprof.StopCPUProfile()
+		return to.Close()
+	}, nil
 }
 
 func (f benchFlags) show(out io.Writer, r *bench.Report) error {
