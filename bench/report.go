@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -122,10 +123,11 @@ type Machine struct {
 	CPU    string `json:"cpu,omitempty"`
 	Memory int64  `json:"memory_bytes,omitempty"`
 	Kernel string `json:"kernel,omitempty"`
+	Disk   string `json:"disk,omitempty"` // the file system of the data folder; on tmpfs an fsync costs nothing, and proves nothing
 	Go     string `json:"go"`
 }
 
-func machine() Machine {
+func machine(data string) Machine {
 	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version()}
 	m.CPU = afterColon("/proc/cpuinfo", "model name")
 	if b, err := os.ReadFile("/proc/meminfo"); err == nil {
@@ -134,7 +136,31 @@ func machine() Machine {
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = string(bytes.TrimSpace(b))
 	}
+	m.Disk = fileSystem(data)
 	return m
+}
+
+// fileSystem returns the type of the file system that a folder is on; empty: it cannot be seen.
+func fileSystem(dir string) string {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return ""
+	}
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	if err != nil {
+		return ""
+	}
+	longest, kind := 0, ""
+	for line := range strings.Lines(string(mounts)) {
+		f := strings.Fields(line)
+		if len(f) < 3 || len(f[1]) < longest {
+			continue
+		}
+		if at := strings.TrimSuffix(f[1], "/"); dir == at || strings.HasPrefix(dir, at+"/") {
+			longest, kind = len(f[1]), f[2]
+		}
+	}
+	return kind
 }
 
 // afterColon returns what a file says of something, in a line "name : what".

@@ -33,7 +33,8 @@ func (r *Report) printTarget(w io.Writer) {
 		members = append(members, fmt.Sprintf("%d %s", s.Members[role], role))
 	}
 	fmt.Fprintf(w, "members\t%s; NATS %s\n", strings.Join(members, ", "), strings.Join(s.Brokers, ", "))
-	fmt.Fprintf(w, "machine\t%s/%s, %d CPUs %s, %d MiB, kernel %s, %s\n", m.OS, m.Arch, m.CPUs, m.CPU, m.Memory>>20, m.Kernel, m.Go)
+	fmt.Fprintf(w, "machine\t%s/%s, %d CPUs %s, %d MiB, disk %s, kernel %s, %s\n",
+		m.OS, m.Arch, m.CPUs, m.CPU, m.Memory>>20, m.Disk, m.Kernel, m.Go)
 }
 
 func (r *Report) inWords() string {

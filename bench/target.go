@@ -30,6 +30,7 @@ type Target struct {
 	Store    *store.Store  // where users are seeded and rows are counted
 	Streams  *streams.Conn // tells who is there; it is only looked through
 	NATS     string        // URL
+	Data     string        // the server's data folder, if it is on this machine
 	Log      *slog.Logger
 	Progress *Progress
 	Profile  string // file for a CPU profile of the server within the window; empty: none
@@ -142,7 +143,7 @@ func (t *Target) begin(ctx context.Context, name string, settings any) (*Report,
 		return nil, nil, err
 	}
 	sys := findSystem(ctx, t, members)
-	return &Report{Bench: name, At: time.Now().UTC(), Server: server, Machine: machine(), Settings: settings}, sys, nil
+	return &Report{Bench: name, At: time.Now().UTC(), Server: server, Machine: machine(t.Data), Settings: settings}, sys, nil
 }
 
 // users makes sure that the users exist.

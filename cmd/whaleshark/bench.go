@@ -277,7 +277,7 @@ func (f benchFlags) show(out io.Writer, r *bench.Report) error {
 
 // target opens what a load needs of the server.
 func (f benchFlags) target(ctx context.Context, log *slog.Logger) (_ *bench.Target, err error) {
-	t := &bench.Target{App: f.App, NATS: f.natsFlags.url(f.dataFlags), Log: log}
+	t := &bench.Target{App: f.App, NATS: f.natsFlags.url(f.dataFlags), Data: f.Data, Log: log}
 	if t.Streams, err = openStreams(ctx, log, f.natsFlags, f.dataFlags); err != nil {
 		return nil, err
 	}
