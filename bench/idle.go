@@ -24,21 +24,24 @@ type Idle struct {
 
 // IdleResult is what they cost.
 type IdleResult struct {
-	Connections int     `json:"connections"`
-	RSS         float64 `json:"rss_bytes_per_connection"` // of all of the server's processes
-	PSS         float64 `json:"pss_bytes_per_connection"` // with shared pages counted once
-	Heap        float64 `json:"heap_bytes_per_connection,omitempty"`
-	Stack       float64 `json:"stack_bytes_per_connection,omitempty"`
-	Goroutines  float64 `json:"goroutines_per_connection,omitempty"`
-	IdleCPU     float64 `json:"idle_cpu_percent"` // of a core, while nothing happens
-	PingCPU     float64 `json:"ping_cpu_us"`      // of the server, for a ping and its pong
-	Pongs       int64   `json:"pongs"`
+	Connections int                `json:"connections"`
+	RSS         float64            `json:"rss_bytes_per_connection"` // of all of the server's processes
+	PSS         float64            `json:"pss_bytes_per_connection"` // with shared pages counted once
+	Programs    map[string]float64 `json:"pss_bytes_per_connection_by_program"`
+	Heap        float64            `json:"heap_bytes_per_connection,omitempty"`
+	Stack       float64            `json:"stack_bytes_per_connection,omitempty"`
+	Goroutines  float64            `json:"goroutines_per_connection,omitempty"`
+	IdleCPU     float64            `json:"idle_cpu_percent"` // of a core, while nothing happens
+	PingCPU     float64            `json:"ping_cpu_us"`      // of the server, for a ping and its pong
+	Pongs       int64              `json:"pongs"`
 }
 
 const (
 	quietEnough   = 10 * time.Millisecond // of CPU in a quietLook
 	quietLook     = 500 * time.Millisecond
 	quietPatience = 20 * time.Second
+
+	firstLogins = 200 // come and go before anything is looked at: what a server needs once is no connection's
 )
 
 // Run measures connections that are logged in and silent.
@@ -53,6 +56,11 @@ func (w Idle) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := t.users(ctx, w.Connections); err != nil {
 		return nil, err
 	}
+	first, err := t.connect(ctx, 0, min(w.Connections, firstLogins))
+	if err != nil {
+		return nil, err
+	}
+	closeAll(first)
 	before, err := sys.rest(ctx, t.Progress)
 	if err != nil {
 		return nil, err
@@ -73,7 +81,7 @@ func (w Idle) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := w.ping(ctx, t, sys, sleepers, r.Idle); err != nil {
 		return nil, err
 	}
-	r.Resources = resources(before.used, after.used, 0, int64(w.Connections))
+	r.Resources = resources(before.used, after.used, 0, int64(w.Connections), "logins")
 	r.judge(sleepers.verdict(r.Idle), &sleepers.codes)
 	return r, nil
 }
@@ -130,12 +138,13 @@ func (s *system) quiet(ctx context.Context, progress *Progress) error {
 func (m memory) per(before memory, n int) *IdleResult {
 	each := float64(n)
 	r := &IdleResult{
-		Connections: n, Heap: (m.heap - before.heap) / each, Stack: (m.stack - before.stack) / each,
+		Connections: n, Programs: make(map[string]float64), Heap: (m.heap - before.heap) / each, Stack: (m.stack - before.stack) / each,
 		Goroutines: (m.goroutines - before.goroutines) / each,
 	}
 	for name, u := range m.used {
 		r.RSS += float64(u.RSS-before.used[name].RSS) / each
-		r.PSS += float64(u.PSS-before.used[name].PSS) / each
+		r.Programs[name] = float64(u.PSS-before.used[name].PSS) / each
+		r.PSS += r.Programs[name]
 	}
 	return r
 }

@@ -40,11 +40,12 @@ type load struct {
 	began  time.Time
 	zero   atomic.Int64 // when, after that, the run's own time began
 
-	talkers  []*talker
-	senders  []*talker // those of them that say something, by their number
-	talks    int
-	of       func(talk int32) chat.Conversation
-	wordings []wording // by talk, or by what pick makes of it
+	talkers   []*talker
+	senders   []*talker // those of them that say something, by their number
+	talks     int
+	receipted bool // listeners send receipts
+	of        func(talk int32) chat.Conversation
+	wordings  []wording // by talk, or by what pick makes of it
 
 	acks, deliveries *meter
 	faults           faults
@@ -284,7 +285,7 @@ func (l *load) settle(ctx context.Context) error {
 	for began := time.Now(); time.Since(began) < settlePatience; {
 		answered, delivered := l.answered.Load(), l.delivered.Load()
 		if answered >= l.said.Load() && delivered >= l.owed.Load() {
-			return nil
+			return l.settleReceipts(ctx)
 		}
 		if sum := answered + delivered; sum != last {
 			last, since = sum, time.Now()
@@ -292,6 +293,17 @@ func (l *load) settle(ctx context.Context) error {
 		if time.Since(since) > settleQuiet {
 			return nil // the verdict says what is missing
 		}
+		if err := pause(ctx, 2*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settleReceipts waits a moment for the receipts of the last deliveries. Nothing is wrong if some do not come: they are signals.
+func (l *load) settleReceipts(ctx context.Context) error {
+	const patience = time.Second
+	for began := time.Now(); l.receipted && time.Since(began) < patience && l.receipts.Load() < l.delivered.Load(); {
 		if err := pause(ctx, 2*time.Millisecond); err != nil {
 			return err
 		}

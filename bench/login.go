@@ -60,7 +60,7 @@ func (w Login) Run(ctx context.Context, t *Target) (*Report, error) {
 	res.PerS = float64(res.LoggedIn) / res.Seconds
 	_, res.Latency = storm.took.result()
 	r.Login = &res
-	r.Resources = resources(before, sys.look(false), ownCPU()-load, int64(res.LoggedIn))
+	r.Resources = resources(before, sys.look(false), ownCPU()-load, int64(res.LoggedIn), "logins")
 	var f faults
 	if res.Failed > 0 {
 		f.add(faultOf(faultAnswer, "%d of %d logins have failed", res.Failed, w.Devices))

@@ -88,18 +88,19 @@ type Second struct {
 type Resources struct {
 	Server      map[string]Usage `json:"server"`       // by the programs' names; CPU within the window, memory at its end
 	ServerCPU   float64          `json:"server_cpu_s"` // of all, within the window
+	Of          string           `json:"of"`           // what is counted: messages, deliveries, logins, …
 	PerThousand float64          `json:"server_cpu_s_per_1000"`
 	PerCPU      float64          `json:"per_server_cpu_s"` // how many for a second of the server's CPU
 	PeakRSS     int64            `json:"server_peak_rss_bytes"`
 	LoadCPU     float64          `json:"load_cpu_s"` // of the bench itself, which the server could not have
 }
 
-// resources works out what happened between two looks.
-func resources(before, after map[string]Usage, loadCPU time.Duration, things int64) *Resources {
+// resources works out what happened between two looks, and what each of so many things has cost.
+func resources(before, after map[string]Usage, loadCPU time.Duration, things int64, of string) *Resources {
 	if len(after) == 0 {
 		return nil
 	}
-	r := &Resources{Server: after, LoadCPU: loadCPU.Seconds()}
+	r := &Resources{Server: after, LoadCPU: loadCPU.Seconds(), Of: of}
 	for name, u := range after {
 		u.CPUSeconds -= before[name].CPUSeconds
 		after[name] = u

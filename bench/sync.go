@@ -72,7 +72,7 @@ func (w Sync) Run(ctx context.Context, t *Target) (*Report, error) {
 		return nil, err
 	}
 	r.Sync.Conversations, r.Sync.Changed = len(all.conversations), len(want)
-	r.Resources = resources(before, sys.look(false), ownCPU()-load, r.Sync.Requests)
+	r.Resources = resources(before, sys.look(false), ownCPU()-load, r.Sync.Requests, "answers")
 	r.judge(&f, &codes{})
 	return r, nil
 }

@@ -93,6 +93,9 @@ func (r *Report) printIdle(w io.Writer) {
 	fmt.Fprintf(w, "connections\t%d\n", i.Connections)
 	fmt.Fprintf(w, "memory of each\t%.2f KiB resident, %.2f KiB with shared pages once; heap %.2f, stacks %.2f; %.2f goroutines\n",
 		i.RSS/1024, i.PSS/1024, i.Heap/1024, i.Stack/1024, i.Goroutines)
+	for _, name := range slices.Sorted(maps.Keys(i.Programs)) {
+		fmt.Fprintf(w, "  %s\t%.2f KiB with shared pages once\n", name, i.Programs[name]/1024)
+	}
 	fmt.Fprintf(w, "CPU\tidle %.1f %% of a core; a ping %.1f µs (%d pongs)\n", i.IdleCPU, i.PingCPU, i.Pongs)
 }
 
@@ -137,8 +140,8 @@ func (r *Report) printResources(w io.Writer) {
 		fmt.Fprintf(w, "server CPU\tnot measured: its processes are on another machine, or this is not Linux\n")
 		return
 	}
-	fmt.Fprintf(w, "server CPU\t%.2f s: %.3f s for 1,000, %.0f for a second; the bench itself %.2f s\n",
-		c.ServerCPU, c.PerThousand, c.PerCPU, c.LoadCPU)
+	fmt.Fprintf(w, "server CPU\t%.2f s: %.3f s for 1,000 %s, %.0f for a second; the bench itself %.2f s\n",
+		c.ServerCPU, c.PerThousand, c.Of, c.PerCPU, c.LoadCPU)
 	for _, name := range slices.Sorted(maps.Keys(c.Server)) {
 		u := c.Server[name]
 		fmt.Fprintf(w, "  %s\t%.2f s in %d processes, %d MiB at most, %d MiB now", name, u.CPUSeconds, u.Processes, u.PeakRSS>>20, u.RSS>>20)

@@ -65,12 +65,12 @@ func (p P2P) befriend(ctx context.Context, t *Target) error {
 // load makes pairs of connections: the first with the second, the third with the fourth, and so on.
 func (p P2P) load(t *Target, conns []*conn) *load {
 	l := newLoad(t, p.Pace)
+	l.receipted = true
 	said := body(p.Payload)
 	for i := range p.Pairs {
 		l.wordings = append(l.wordings, wordingOf(wire.Message{To: userOf(2*i + 1), Body: said}))
 		l.addSender(l.addTalker(conns[2*i]), wire.Send, p.pick(i))
 		receiver := l.addTalker(conns[2*i+1])
-		receiver.receipts = true
 		if !p.Cross {
 			receiver.ear(int32(i))
 		}
@@ -220,7 +220,11 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 	if res.Acked == 0 {
 		l.faults.add(faultOf(faultAnswer, "no message was acknowledged within the window"))
 	}
-	r.Resources = resources(before, sys.proportional(after), load, res.Acked)
+	things, of := res.Acked, "messages"
+	if r.Bench == "group" {
+		things, of = res.Delivered, "deliveries"
+	}
+	r.Resources = resources(before, sys.proportional(after), load, things, of)
 	r.judge(&l.faults, &l.codes)
 	r.compare()
 	return nil

@@ -22,8 +22,7 @@ type talker struct {
 	speaking sync.Mutex // one after the other, so that the ledger's order is that of the wire
 
 	// Of a listener, and owned by the reader.
-	ears     map[int32]*ear // by talk
-	receipts bool
+	ears     map[int32]*ear  // by talk
 	ackedDue []time.Duration // of what one read brought
 	heardDue []time.Duration
 	slots    int // how many acks it brought
@@ -103,7 +102,7 @@ func (k *talker) hear(body []byte) {
 	case int64(n) == l.trial.Load():
 		l.hearers.Add(1)
 	}
-	if k.receipts {
+	if l.receipted {
 		r := wire.Receipt{To: from.device.User, Seq: seq, Place: chat.Place(lastNumber(body, fieldKey)), MessageID: string(id)}
 		k.put(wire.Receive, func(b []byte) []byte { return wire.AppendReceipt(b, &r) })
 	}
