@@ -155,6 +155,9 @@ func (a *API) updateFriend(ctx context.Context, c *call, in *updateFriend) (none
 	side := store.Side{From: chat.UserID(in.FromID), To: chat.UserID(in.ToItem.ToID)}
 	change := store.FriendChange{Remark: in.ToItem.Remark, AddSource: in.ToItem.AddSource, Extra: in.ToItem.Extra}
 	return a.changeSide(c, side, func() error {
+		if _, err := a.askHook(ctx, c, chat.HookFriendUpdate, in); err != nil {
+			return err
+		}
 		return a.store.UpdateFriend(ctx, c.app.ID, side, change, func(f store.Friendship) chat.Event {
 			return c.sideChanged(side, wire.FriendUpdate, wire.FriendUpdated{
 				FromID: string(f.From), ToID: string(f.To), Remark: f.Remark, AddSource: f.AddSource, Extra: f.Extra, Sequence: f.Sequence,

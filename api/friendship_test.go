@@ -424,7 +424,7 @@ func TestAHookMayForbidAFriendship(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app.Hooks = chat.Hooks{URL: "http://127.0.0.1:1", Commands: []string{chat.HookFriendAdd}, FailClosed: true}
+	app.Hooks = chat.Hooks{URL: "http://127.0.0.1:1", Commands: []string{chat.HookFriendAdd, chat.HookFriendUpdate}, FailClosed: true}
 	if err := h.store.SetApp(t.Context(), app); err != nil {
 		t.Fatal(err)
 	}
@@ -437,6 +437,7 @@ func TestAHookMayForbidAFriendship(t *testing.T) {
 		return a.Code == chat.Unavailable && strings.Contains(a.Msg, "webhook")
 	})
 	h.wantFriends("10003", "10004", false)
+	h.ask("/v1/friendship/updateFriend", "alice", body{"fromId": "alice", "toItem": body{"toId": "bob", "remark": "Bobby"}}).want(chat.Unavailable)
 }
 
 // TestWebhooksHearOfFriends listens to the events that the webhooks are called for.
