@@ -255,12 +255,11 @@ func (a *answer) want(code chat.Code, into ...any) *answer {
 }
 
 // mentions checks that the message says something.
-func (a *answer) mentions(what string) *answer {
+func (a *answer) mentions(what string) {
 	a.t.Helper()
 	if !strings.Contains(a.Msg, what) {
 		a.t.Errorf("%s\nanswered %q; want that to mention %q", a.asked, a.Msg, what)
 	}
-	return a
 }
 
 // sign mints a userSign of the demo app.
