@@ -60,6 +60,10 @@ test: build ## Run all tests, against a real NATS and a real Postgres
 race: ## Run the tests with the race detector
 	go test -race -timeout 15m $(RACE)
 
+.PHONY: bench
+bench: ## Time the hot pieces, as benchstat reads it (ARGS="-count 10"); how fast a server is, `bin/whaleshark bench` tells
+	go test -run '^$$' -bench 'Hot|Decode|Parse|Append|Deliver' -benchmem $(ARGS) ./wire ./chat ./streams ./workers/fanout ./edge
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz test for FUZZTIME: a time, or a number of inputs (10000x)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r dir; do \

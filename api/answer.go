@@ -39,9 +39,9 @@ func (a *API) answer(ctx context.Context, x *exchange, data any, err error) {
 	if told.Code == chat.Internal || told.Code == chat.Unavailable {
 		a.cfg.Log.WarnContext(ctx, "request failed", "path", x.path, "request", x.call.id, "cause", err)
 	}
-	env := envelope{Code: told.Code, Msg: told.Error(), Data: data, OK: told.Code == chat.OK}
-	if _, empty := data.(none); empty {
-		env.Data = nil
+	env := envelope{Code: told.Code, Msg: told.Error(), OK: told.Code == chat.OK}
+	if _, empty := data.(none); !empty {
+		env.Data = data
 	}
 	if !env.OK {
 		env.RequestID = x.call.id

@@ -169,6 +169,25 @@ func (c *counter) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQ
 
 func (c *counter) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
+// counted returns the house with another API in front of it, whose statements are counted.
+func (h *house) counted() (*house, *counter) {
+	h.t.Helper()
+	count := new(counter)
+	traced, err := store.Open(h.t.Context(), h.database, store.Options{Tracer: count})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(traced.Close)
+	cfg := h.api.cfg
+	cfg.Metrics = nil
+	api := New(cfg, traced, h.conn, history.New(history.Config{}, h.conn, traced), h.directory)
+	server := httptest.NewServer(api.handler)
+	h.t.Cleanup(server.Close)
+	other := *h
+	other.url = server.URL
+	return &other, count
+}
+
 // TestSyncingConversationsTakesAFewStatements counts those of pages of one and of many conversations.
 func TestSyncingConversationsTakesAFewStatements(t *testing.T) {
 	h := open(t)
@@ -180,19 +199,7 @@ func TestSyncingConversationsTakesAFewStatements(t *testing.T) {
 	h.eventually("Postgres has it all", func() bool {
 		return h.exec(`SELECT 1 FROM conversation WHERE 'bob' IN (a, b) AND kind = 0`) == 30
 	})
-	var count counter
-	traced, err := store.Open(t.Context(), h.database, store.Options{Tracer: &count})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(traced.Close)
-	cfg := h.api.cfg
-	cfg.Metrics = nil
-	counted := New(cfg, traced, h.conn, history.New(history.Config{}, h.conn, traced), h.directory)
-	server := httptest.NewServer(counted.handler)
-	t.Cleanup(server.Close)
-	other := *h
-	other.url = server.URL
+	other, count := h.counted()
 	other.ask(conversationsPath, "bob", body{}).want(chat.OK) // connects, and prepares statements
 	for _, limit := range []int{1, 30} {
 		before := count.statements.Load()

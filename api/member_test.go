@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/whaleshark-im/whaleshark/chat"
+	"github.com/whaleshark-im/whaleshark/sql/store"
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
@@ -289,5 +290,29 @@ func TestMembersAreListed(t *testing.T) {
 	h.signed("/v1/group/getGroupInfo", "10001", body{"groupId": g}).want(chat.OK, &info)
 	if len(info.MemberList) != 0 || info.MemberCount != 5 {
 		t.Errorf("a stranger sees %d members of %d of a private group; want none of 5", len(info.MemberList), info.MemberCount)
+	}
+}
+
+// TestGroupsAreReadInFewStatements counts those of a request, however many members there are.
+func TestGroupsAreReadInFewStatements(t *testing.T) {
+	h := open(t)
+	if err := h.store.SeedGroup(t.Context(), store.DemoApp, "crowd", "u1", 300, nil); err != nil {
+		t.Fatal(err)
+	}
+	other, count := h.counted()
+	other.ask("/v1/group/getGroupInfo", "bob", body{"groupId": "team"}).want(chat.OK) // connects, and the caches know who asks
+	for path, want := range map[string]int64{"/v1/group/getGroupInfo": 2, "/v1/group/member/list": 2} {
+		for _, group := range []string{"team", "crowd"} {
+			before := count.statements.Load()
+			other.ask(path, "bob", body{"groupId": group}).want(chat.OK)
+			if n := count.statements.Load() - before; n != want {
+				t.Errorf("%s of %s takes %d statements; want %d", path, group, n, want)
+			}
+		}
+	}
+	before := count.statements.Load()
+	other.ask("/v1/group/getJoinedGroup", "bob", body{"memberId": "bob"}).want(chat.OK)
+	if n := count.statements.Load() - before; n != 2 {
+		t.Errorf("a page of joined groups takes %d statements; want 2", n)
 	}
 }

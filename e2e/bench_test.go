@@ -63,12 +63,13 @@ func BenchmarkBareUpdate(b *testing.B) {
 // devServer is a `whaleshark dev` on a folder of its own.
 type devServer struct {
 	cmd      *exec.Cmd
+	dir      string
 	tcp      string
 	http     string // URL
 	database string // URL
 }
 
-func startDev(b *testing.B, users int) *devServer {
+func startDev(b testing.TB, users int) *devServer {
 	b.Helper()
 	dir, err := os.MkdirTemp("", "whaleshark-bench-") //nolint:usetesting // b.TempDir is within a folder of mode 0700
 	if err != nil {
@@ -99,7 +100,7 @@ func startDev(b *testing.B, users int) *devServer {
 			if out, err := seed.CombinedOutput(); err != nil {
 				b.Fatalf("seed: %v\n%s", err, out)
 			}
-			return &devServer{cmd: cmd, tcp: m[1], http: m[2], database: m[3]}
+			return &devServer{cmd: cmd, dir: dir, tcp: m[1], http: m[2], database: m[3]}
 		}
 		select {
 		case <-more:

@@ -22,6 +22,7 @@ type cli struct {
 
 	Status statusCmd `cmd:"" help:"Print who is there, who owns what, and how far it is."`
 	Audit  auditCmd  `cmd:"" help:"Check the log, and tell what happened."`
+	Bench  benchCmd  `cmd:"" help:"Measure how fast a server is, and check that it keeps its promises."`
 
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this binary's schema."`
 	Seed    seedCmd    `cmd:"" help:"Add demo data."`

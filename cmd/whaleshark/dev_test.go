@@ -197,7 +197,8 @@ func TestDev(t *testing.T) {
 		}
 	})
 	t.Run("an app has its options", func(t *testing.T) {
-		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining", "--data", dir)
+		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining",
+			"--administrator", "boss", "--data", dir)
 		s, err := store.Open(t.Context(), r.Database, store.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -210,6 +211,9 @@ func TestDev(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("the app (-want +got):\n%s%v", diff, err)
+		}
+		if boss, err := s.User(t.Context(), chat.UserKey{App: 10003, User: "boss"}); err != nil || !boss.Admin {
+			t.Errorf("its administrator is %+v, %v", boss, err)
 		}
 	})
 	t.Run("an app's webhook is told what was said", func(t *testing.T) { webhookIsTold(t, dir, alice) })

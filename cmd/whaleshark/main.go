@@ -40,7 +40,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(in, (*io.Reader)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
-	command.Bind(c.logger(command.Selected().Name == "dev", errs))
+	command.Bind(&stderr{errs}, c.logger(command.Selected().Name == "dev", errs))
 	err = command.Run()
 	if stopped := ctx.Err() != nil && errors.Is(err, context.Canceled); err != nil && !stopped {
 		fmt.Fprintf(errs, "%s: %v\n", command.Selected().FullPath(), err)
@@ -48,6 +48,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errs io.Writer) 
 	}
 	return 0
 }
+
+// stderr is where a command says what is no result, such as how far it is.
+type stderr struct{ io.Writer }
 
 func newParser(c *cli, out, errs io.Writer, exit func(int)) *kong.Kong {
 	return kong.Must(c,

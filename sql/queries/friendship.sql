@@ -107,3 +107,16 @@ RETURNING *;
 UPDATE friendship SET blocked = false, friend_sequence = @sequence, black_sequence = @sequence, updated_at = now()
 WHERE app_id = @app_id AND from_id = @from_id AND to_id = @to_id AND blocked
 RETURNING *;
+
+-- BefriendNumbered befriends a user and u<n>, for every step-th n from first to last.
+-- name: BefriendNumbered :exec
+WITH added AS (
+    INSERT INTO friendship (app_id, from_id, to_id, friend_sequence)
+    SELECT @app_id::integer, a, b, c
+    FROM generate_series(@first::bigint, @last::bigint, @step::bigint) AS n
+    CROSS JOIN LATERAL (VALUES (@user_id::text, 'u' || n, n), ('u' || n, @user_id::text, 1)) AS side (a, b, c)
+    ON CONFLICT DO NOTHING
+    RETURNING from_id AS user_id, friend_sequence AS sequence
+)
+INSERT INTO user_sequence AS s (app_id, user_id, friendship) SELECT @app_id::integer, added.user_id, max(added.sequence) FROM added GROUP BY added.user_id
+ON CONFLICT (app_id, user_id) DO UPDATE SET friendship = GREATEST(s.friendship, EXCLUDED.friendship);

@@ -13,6 +13,11 @@ INSERT INTO app_user (app_id, user_id, nick_name, user_type, friend_allow_type)
 SELECT @app_id, unnest(@user_ids::text[]), unnest(@user_ids::text[]), unnest(@user_types::smallint[]), unnest(@friend_allow_types::smallint[])
 ON CONFLICT DO NOTHING;
 
+-- AppointAdministrator makes a user an administrator of his app; one that is not there, or was deleted, is added.
+-- name: AppointAdministrator :exec
+INSERT INTO app_user AS u (app_id, user_id, nick_name, user_type) VALUES (@app_id, @user_id, @user_id, @user_type)
+ON CONFLICT (app_id, user_id) DO UPDATE SET user_type = EXCLUDED.user_type, deleted_at = NULL, forbidden = false, updated_at = now();
+
 -- AddNumberedUsers adds the users u<first> to u<last>.
 -- name: AddNumberedUsers :exec
 INSERT INTO app_user (app_id, user_id, nick_name)

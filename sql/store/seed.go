@@ -138,6 +138,17 @@ func (s *Store) seedPairs(ctx context.Context, app chat.AppID, first, last int64
 	})
 }
 
+// SeedFriends befriends a user of an app and every step-th of its users u<first> to u<last>. Who is his friend already stays it.
+func (s *Store) SeedFriends(ctx context.Context, app chat.AppID, user chat.UserID, first, last, step int) error {
+	err := s.queries.BefriendNumbered(ctx, db.BefriendNumberedParams{
+		AppID: int32(app), UserID: string(user), First: int64(first), Last: int64(last), Step: int64(step),
+	})
+	if err != nil {
+		return fmt.Errorf("seed friends of %s: %w", user, err)
+	}
+	return nil
+}
+
 // seedMembers is how many members join between two reports of progress.
 const seedMembers = 2_000
 

@@ -122,6 +122,39 @@ func (q *Queries) Befriend(ctx context.Context, arg BefriendParams) ([]Friendshi
 	return items, nil
 }
 
+const BefriendNumbered = `-- name: BefriendNumbered :exec
+WITH added AS (
+    INSERT INTO friendship (app_id, from_id, to_id, friend_sequence)
+    SELECT $1::integer, a, b, c
+    FROM generate_series($2::bigint, $3::bigint, $4::bigint) AS n
+    CROSS JOIN LATERAL (VALUES ($5::text, 'u' || n, n), ('u' || n, $5::text, 1)) AS side (a, b, c)
+    ON CONFLICT DO NOTHING
+    RETURNING from_id AS user_id, friend_sequence AS sequence
+)
+INSERT INTO user_sequence AS s (app_id, user_id, friendship) SELECT $1::integer, added.user_id, max(added.sequence) FROM added GROUP BY added.user_id
+ON CONFLICT (app_id, user_id) DO UPDATE SET friendship = GREATEST(s.friendship, EXCLUDED.friendship)
+`
+
+type BefriendNumberedParams struct {
+	AppID  int32
+	First  int64
+	Last   int64
+	Step   int64
+	UserID string
+}
+
+// BefriendNumbered befriends a user and u<n>, for every step-th n from first to last.
+func (q *Queries) BefriendNumbered(ctx context.Context, arg BefriendNumberedParams) error {
+	_, err := q.db.Exec(ctx, BefriendNumbered,
+		arg.AppID,
+		arg.First,
+		arg.Last,
+		arg.Step,
+		arg.UserID,
+	)
+	return err
+}
+
 const Block = `-- name: Block :one
 INSERT INTO friendship AS f (app_id, from_id, to_id, blocked, stranger, friend_sequence, black_sequence)
 VALUES ($1, $2, $3, true, true, $4, $4)

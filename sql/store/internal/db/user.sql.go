@@ -46,6 +46,17 @@ func (q *Queries) AddUsers(ctx context.Context, arg AddUsersParams) error {
 	return err
 }
 
+const AppointAdministrator = `-- name: AppointAdministrator :exec
+INSERT INTO app_user AS u (app_id, user_id, nick_name, user_type) VALUES ($1, $2, $2, $3)
+ON CONFLICT (app_id, user_id) DO UPDATE SET user_type = EXCLUDED.user_type, deleted_at = NULL, forbidden = false, updated_at = now()
+`
+
+// AppointAdministrator makes a user an administrator of his app; one that is not there, or was deleted, is added.
+func (q *Queries) AppointAdministrator(ctx context.Context, appID int32, userID string, userType int16) error {
+	_, err := q.db.Exec(ctx, AppointAdministrator, appID, userID, userType)
+	return err
+}
+
 const DeleteUsers = `-- name: DeleteUsers :many
 UPDATE app_user SET deleted_at = now(), updated_at = now()
 WHERE app_id = $1 AND user_id = ANY ($2::text[]) AND deleted_at IS NULL
