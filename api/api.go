@@ -152,6 +152,7 @@ func (a *API) Run(ctx context.Context) error {
 	defer stopWatching()
 	var watcher, servers sync.WaitGroup
 	watcher.Go(func() { a.watch(watching) })
+	watcher.Go(func() { a.conn.HeedFull(watching) })
 	fault := make(chan error, len(a.listeners))
 	for _, l := range a.listeners {
 		servers.Go(func() {

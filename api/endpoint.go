@@ -46,7 +46,9 @@ var commonCodes = []chat.Code{
 }
 
 // signCodes are those that every endpoint may answer with for which one must prove who one is.
-var signCodes = []chat.Code{chat.OperatorMissing, chat.SignMissing, chat.SignWrong, chat.SignExpired, chat.SignOtherUser, chat.SenderForbidden}
+var signCodes = []chat.Code{
+	chat.OperatorMissing, chat.SignMissing, chat.SignWrong, chat.SignExpired, chat.SignOtherUser, chat.SenderForbidden, chat.UserMissing,
+}
 
 // define makes a row of the table.
 func define[In, Out any](

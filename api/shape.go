@@ -127,7 +127,7 @@ var lenient = json.JoinOptions(
 		json.UnmarshalFromFunc(func(d *jsontext.Decoder, x *int32) error {
 			var wide int64
 			err := readInt(d, &wide, 32)
-			*x = int32(wide) // read as one of 32 bits
+			*x = int32(wide)
 			return err
 		}),
 		json.UnmarshalFromFunc(readBool),
