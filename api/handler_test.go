@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -159,6 +160,45 @@ func TestPanics(t *testing.T) {
 	}
 	odd.ask("/test/slow", "alice", body{}).want(chat.Unavailable)
 	odd.ask("/test/code", "alice", body{}).want(chat.OK)
+}
+
+// TestStop stops an API while a request is under way: it is answered, and nobody new is.
+func TestStop(t *testing.T) {
+	h := open(t)
+	under, finish := make(chan struct{}), make(chan struct{})
+	waiting := define("/test/wait", "Waits.", forUsers, func(context.Context, *call, *none) (none, error) {
+		close(under)
+		<-finish
+		return none{}, nil
+	})
+	cfg := h.api.cfg
+	cfg.Metrics, cfg.Listen = prometheus.NewRegistry(), []string{"127.0.0.1:0"}
+	a := New(cfg, h.store, h.conn, h.history, h.directory)
+	a.handler = a.newHandler([]endpoint{waiting})
+	if err := a.Listen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() { stopped <- a.Run(ctx) }() // stop ends it
+	other := *h
+	other.url = "http://" + a.Addrs()[0]
+	answered := make(chan *answer, 1)
+	go func() { answered <- other.ask("/test/wait", "alice", body{}) }() // finish ends it
+	<-under
+	stop()
+	h.eventually("nobody new is let in", func() bool {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", a.Addrs()[0])
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	})
+	close(finish)
+	(<-answered).want(chat.OK)
+	if err := <-stopped; err != nil {
+		t.Errorf("the API stops with %v", err)
+	}
 }
 
 // lines is a buffer that many may write to.

@@ -45,6 +45,7 @@ type apiCmd struct {
 	natsFlags
 	databaseFlags
 	adminFlags
+	userFlags
 	directoryFlags
 	historyFlags
 	layoutFlags
@@ -76,7 +77,9 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	a, err := p.listenHTTP(ctx, c.apiConfig(c.HTTP, c.CORS, c.Auth, c.AccessLog), d, p.history(c.historyFlags))
+	cfg := c.apiConfig(c.HTTP, c.CORS, c.Auth, c.AccessLog)
+	cfg.MaxUserID = c.MaxUserID
+	a, err := p.listenHTTP(ctx, cfg, d, p.history(c.historyFlags))
 	if err != nil {
 		return err
 	}

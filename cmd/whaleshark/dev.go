@@ -165,7 +165,9 @@ func (d *dev) serveClients(ctx context.Context) error {
 		return err
 	}
 	history := d.process.history(d.cfg.historyFlags)
-	a, err := d.process.listenHTTP(ctx, d.cfg.apiConfig(d.cfg.HTTP, d.cfg.CORS, d.cfg.Auth, d.cfg.AccessLog), directory, history)
+	requests := d.cfg.apiConfig(d.cfg.HTTP, d.cfg.CORS, d.cfg.Auth, d.cfg.AccessLog)
+	requests.MaxUserID = d.cfg.MaxUserID
+	a, err := d.process.listenHTTP(ctx, requests, directory, history)
 	if err != nil {
 		return err
 	}

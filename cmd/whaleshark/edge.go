@@ -25,7 +25,6 @@ import (
 type limitFlags struct {
 	MaxIMEI        int           `name:"max-imei" default:"256" help:"Longest imei, in bytes."`
 	MaxBody        int           `default:"65536" help:"Longest body of a frame, in bytes."`
-	MaxUserID      int           `name:"max-user-id" default:"50" help:"Longest user id, in characters."`
 	MaxMessageID   int           `name:"max-message-id" default:"128" help:"Longest message id, in characters."`
 	LoginTimeout   time.Duration `default:"10s" help:"From connecting to the login frame."`
 	Heartbeat      time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
@@ -40,8 +39,14 @@ type limitFlags struct {
 	QueueFrames    int           `default:"1024" help:"How many frames may wait for a client."`
 	QueueBytes     int           `default:"1048576" help:"How many bytes may wait for a client."`
 
+	userFlags
 	historyFlags
 	directoryFlags
+}
+
+// userFlags bound what users are called.
+type userFlags struct {
+	MaxUserID int `name:"max-user-id" default:"50" help:"Longest user id, in characters."`
 }
 
 // historyFlags bound what is pulled.
