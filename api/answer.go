@@ -26,30 +26,30 @@ type envelope struct {
 
 // exchange is a request, and what is known of it by the time it is answered.
 type exchange struct {
-	w     http.ResponseWriter
-	r     *http.Request
-	path  string // the endpoint's; empty: there is none
-	began time.Time
-	call  call // as far as it was found out who asks
+	w      http.ResponseWriter
+	r      *http.Request
+	path   string // the endpoint's; empty: there is none
+	began  time.Time
+	caller caller // as far as it was found out who asks
 }
 
 // answer writes the envelope. What the client may not see of an error is logged.
 func (a *API) answer(ctx context.Context, x *exchange, data any, err error) {
 	told := asError(err)
 	if told.Code == chat.Internal || told.Code == chat.Unavailable {
-		a.cfg.Log.WarnContext(ctx, "request failed", "path", x.path, "request", x.call.id, "cause", err)
+		a.cfg.Log.WarnContext(ctx, "request failed", "path", x.path, "request", x.caller.id, "cause", err)
 	}
 	env := envelope{Code: told.Code, Msg: told.Error(), OK: told.Code == chat.OK}
 	if _, empty := data.(none); !empty {
 		env.Data = data
 	}
 	if !env.OK {
-		env.RequestID = x.call.id
+		env.RequestID = x.caller.id
 	}
 	b, encodeErr := json.Marshal(&env, json.Deterministic(true))
 	if encodeErr != nil {
-		a.cfg.Log.ErrorContext(ctx, "an answer cannot be encoded", "path", x.path, "request", x.call.id, "cause", encodeErr)
-		env = envelope{Code: chat.Internal, Msg: chat.Internal.Info().Meaning, RequestID: x.call.id}
+		a.cfg.Log.ErrorContext(ctx, "an answer cannot be encoded", "path", x.path, "request", x.caller.id, "cause", encodeErr)
+		env = envelope{Code: chat.Internal, Msg: chat.Internal.Info().Meaning, RequestID: x.caller.id}
 		b, _ = json.Marshal(&env) // strings and numbers
 	}
 	h := x.w.Header()
@@ -86,9 +86,9 @@ func (a *API) answered(ctx context.Context, x *exchange, code chat.Code, status,
 	path := x.r.URL.Path
 	a.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request",
 		slog.String("method", x.r.Method), slog.String("path", path[:min(len(path), longestLogged)]),
-		slog.Int("app", int(x.call.app.ID)), slog.String("user", string(x.call.user)), slog.Bool("signed", x.call.signed),
+		slog.Int("app", int(x.caller.app.ID)), slog.String("user", string(x.caller.user)), slog.Bool("signed", x.caller.signed),
 		slog.Int("code", int(code)), slog.Int("status", status), slog.Int("bytes", size),
-		slog.Duration("took", took), slog.String("request", x.call.id), slog.String("from", x.r.RemoteAddr))
+		slog.Duration("took", took), slog.String("request", x.caller.id), slog.String("from", x.r.RemoteAddr))
 }
 
 // asError is what a client may see of an error.

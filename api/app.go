@@ -44,7 +44,7 @@ func optionsOf(app *chat.App) appOptions {
 	}
 }
 
-func (a *API) getOptions(_ context.Context, c *call, _ *none) (appOptions, error) {
+func (a *API) getOptions(_ context.Context, c *caller, _ *none) (appOptions, error) {
 	return optionsOf(&c.app), nil
 }
 
@@ -61,7 +61,7 @@ type setOptions struct {
 	FailClosed    *bool    `json:"callbackFailClosed" about:"What a before-hook is asked about is refused when it does not answer."`
 }
 
-func (a *API) setOptions(ctx context.Context, c *call, in *setOptions) (appOptions, error) {
+func (a *API) setOptions(ctx context.Context, c *caller, in *setOptions) (appOptions, error) {
 	if in.URL != nil && *in.URL != "" && !webAddress(*in.URL) {
 		return appOptions{}, chat.Errorf(chat.BadParameter, "callbackUrl must be an address of http or https")
 	}
@@ -90,8 +90,8 @@ func (a *API) setOptions(ctx context.Context, c *call, in *setOptions) (appOptio
 	return optionsOf(&app), nil
 }
 
-// changeApp changes the app of a call. This process believes it at once, the others when they hear of it.
-func (a *API) changeApp(ctx context.Context, c *call, f func(*chat.App)) (chat.App, error) {
+// changeApp changes the caller's app. This process believes it at once, the others when they hear of it.
+func (a *API) changeApp(ctx context.Context, c *caller, f func(*chat.App)) (chat.App, error) {
 	app, err := a.store.ChangeApp(ctx, c.app.ID, func(app *chat.App) error {
 		f(app)
 		return nil
@@ -137,7 +137,7 @@ type setKeys struct {
 	Keys []string `json:"keys" is:"required,max=2" about:"One key, or two: userSigns are issued with the first, and those of either are taken."`
 }
 
-func (a *API) setKeys(ctx context.Context, c *call, in *setKeys) (none, error) {
+func (a *API) setKeys(ctx context.Context, c *caller, in *setKeys) (none, error) {
 	if err := checkSecrets("keys", in.Keys); err != nil {
 		return none{}, err
 	}
@@ -155,7 +155,7 @@ type issuedSign struct {
 	Expire int64  `json:"expireTime" about:"Until when it is valid, in Unix milliseconds."`
 }
 
-func (a *API) issueSign(ctx context.Context, c *call, in *issueSign) (issuedSign, error) {
+func (a *API) issueSign(ctx context.Context, c *caller, in *issueSign) (issuedSign, error) {
 	user := chat.UserID(in.UserID)
 	if _, err := a.directory.User(ctx, chat.UserKey{App: c.app.ID, User: user}); err != nil {
 		return issuedSign{}, err

@@ -8,7 +8,7 @@ import (
 
 // befriended makes the events of what became of a wish for friendship: one for each of the two, so that each hears of his own changes in their
 // order. Own is the request that the caller himself has decided, if he has.
-func (c *call) befriended(b *store.Befriended, own int64) []chat.Event {
+func (c *caller) befriended(b *store.Befriended, own int64) []chat.Event {
 	if b.Asked != nil {
 		payload := requestOf(c.app.ID, b.Asked, b.Asked.To)
 		return []chat.Event{c.eventOf(b.Asked.To, frameTo(wire.FriendRequest, payload, b.Asked.To))}
@@ -41,7 +41,7 @@ func (c *call) befriended(b *store.Befriended, own int64) []chat.Event {
 	return events
 }
 
-func (c *call) eventOf(u chat.UserID, frames ...chat.EventFrame) chat.Event {
+func (c *caller) eventOf(u chat.UserID, frames ...chat.EventFrame) chat.Event {
 	return chat.Event{App: c.app.ID, Aggregate: chat.UserAggregate(u), Frames: frames}
 }
 

@@ -40,7 +40,7 @@ func (n *conversationName) parse(user chat.Device) (chat.Conversation, error) {
 	return chat.Conversation{}, chat.Errorf(chat.BadParameter, "conversationId is not 0_%s_ and a user, nor 1_%s_ and a group", user.User, user.User)
 }
 
-func (a *API) deleteConversation(ctx context.Context, c *call, in *conversationName) (none, error) {
+func (a *API) deleteConversation(ctx context.Context, c *caller, in *conversationName) (none, error) {
 	return none{}, a.set(ctx, c, in, chat.Setting{Delete: true, Silent: c.app.DeleteMode == chat.DeleteSilently})
 }
 
@@ -50,7 +50,7 @@ type updateConversation struct {
 	IsTop  *int32 `json:"isTop" is:"enum=0|1" about:"1: it stands above the others; absent: as it was."`
 }
 
-func (a *API) updateConversation(ctx context.Context, c *call, in *updateConversation) (none, error) {
+func (a *API) updateConversation(ctx context.Context, c *caller, in *updateConversation) (none, error) {
 	if in.IsMute == nil && in.IsTop == nil {
 		return none{}, chat.Error{Code: chat.NothingToUpdate}
 	}
@@ -69,7 +69,7 @@ func switchOf(said *int32) chat.Switch {
 }
 
 // set has the log take in what a user sets of a conversation.
-func (a *API) set(ctx context.Context, c *call, name *conversationName, setting chat.Setting) error {
+func (a *API) set(ctx context.Context, c *caller, name *conversationName, setting chat.Setting) error {
 	user, err := a.actor(c, name.FromID)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (r *conversationRow) size() int {
 	return 500 + r.LastMessage.size()
 }
 
-func (a *API) syncConversations(ctx context.Context, c *call, in *syncSince) (*syncPage[conversationRow], error) {
+func (a *API) syncConversations(ctx context.Context, c *caller, in *syncSince) (*syncPage[conversationRow], error) {
 	changes, err := a.history.Changes(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err
@@ -154,7 +154,7 @@ type whose struct {
 	UserID string `json:"userId" is:"max=50" about:"Whose; without it the operater's."`
 }
 
-func (a *API) countUnread(ctx context.Context, c *call, in *whose) (*unread, error) {
+func (a *API) countUnread(ctx context.Context, c *caller, in *whose) (*unread, error) {
 	owner, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ type endpoint struct {
 	codes  []chat.Code // beside those that every endpoint may answer with
 	in     *shape
 	out    reflect.Type
-	serve  func(ctx context.Context, c *call, body []byte) (any, error)
+	serve  func(ctx context.Context, c *caller, body []byte) (any, error)
 }
 
 // commonCodes are those that every endpoint may answer with.
@@ -52,12 +52,12 @@ var signCodes = []chat.Code{
 
 // define makes a row of the table.
 func define[In, Out any](
-	path, about string, access access, serve func(ctx context.Context, c *call, in *In) (Out, error), codes ...chat.Code,
+	path, about string, access access, serve func(ctx context.Context, c *caller, in *In) (Out, error), codes ...chat.Code,
 ) endpoint {
 	in := shapeOf(reflect.TypeFor[In]())
 	return endpoint{
 		path: path, about: about, access: access, codes: codes, in: in, out: reflect.TypeFor[Out](),
-		serve: func(ctx context.Context, c *call, body []byte) (any, error) {
+		serve: func(ctx context.Context, c *caller, body []byte) (any, error) {
 			x := new(In)
 			if err := in.read(body, x); err != nil {
 				return nil, err

@@ -34,7 +34,7 @@ type friendGroupMembers struct {
 	ToIDs     []string `json:"toIds" is:"required,max=1000" about:"A group holds at most 1,000."`
 }
 
-func (a *API) addFriendGroup(ctx context.Context, c *call, in *addFriendGroup) (outcome, error) {
+func (a *API) addFriendGroup(ctx context.Context, c *caller, in *addFriendGroup) (outcome, error) {
 	user := c.userOf(in.FromID)
 	var g store.Grouped
 	_, err := a.changeSide(c, store.Side{From: user.User}, func() (err error) {
@@ -54,7 +54,7 @@ func (a *API) addFriendGroup(ctx context.Context, c *call, in *addFriendGroup) (
 }
 
 // userOf names a user of the app.
-func (c *call) userOf(id string) chat.UserKey {
+func (c *caller) userOf(id string) chat.UserKey {
 	return chat.UserKey{App: c.app.ID, User: chat.UserID(id)}
 }
 
@@ -79,7 +79,7 @@ type deleteFriendGroups struct {
 	GroupName []string `json:"groupName" is:"required,max=1000"`
 }
 
-func (a *API) deleteFriendGroups(ctx context.Context, c *call, in *deleteFriendGroups) (none, error) {
+func (a *API) deleteFriendGroups(ctx context.Context, c *caller, in *deleteFriendGroups) (none, error) {
 	user := c.userOf(in.FromID)
 	return a.changeSide(c, store.Side{From: user.User}, func() error {
 		return a.store.DeleteFriendGroups(ctx, user, in.GroupName, func(gone []store.Grouped) chat.Event {
@@ -92,7 +92,7 @@ func (a *API) deleteFriendGroups(ctx context.Context, c *call, in *deleteFriendG
 	})
 }
 
-func (a *API) addFriendGroupMembers(ctx context.Context, c *call, in *friendGroupMembers) (outcome, error) {
+func (a *API) addFriendGroupMembers(ctx context.Context, c *caller, in *friendGroupMembers) (outcome, error) {
 	g, err := a.changeFriendGroup(ctx, c, in, wire.FriendGroupMemberAdd, a.store.AddFriendGroupMembers)
 	if err != nil {
 		return outcome{}, err
@@ -100,7 +100,7 @@ func (a *API) addFriendGroupMembers(ctx context.Context, c *call, in *friendGrou
 	return outcomeOf(in.ToIDs, g.Members), nil
 }
 
-func (a *API) deleteFriendGroupMembers(ctx context.Context, c *call, in *friendGroupMembers) ([]string, error) {
+func (a *API) deleteFriendGroupMembers(ctx context.Context, c *caller, in *friendGroupMembers) ([]string, error) {
 	g, err := a.changeFriendGroup(ctx, c, in, wire.FriendGroupMemberDelete, a.store.DeleteFriendGroupMembers)
 	if err != nil {
 		return nil, err
@@ -110,7 +110,7 @@ func (a *API) deleteFriendGroupMembers(ctx context.Context, c *call, in *friendG
 
 // changeFriendGroup lets members come or go, and tells of those who did.
 func (a *API) changeFriendGroup(
-	ctx context.Context, c *call, in *friendGroupMembers, command wire.Command,
+	ctx context.Context, c *caller, in *friendGroupMembers, command wire.Command,
 	change func(context.Context, chat.UserKey, string, []chat.UserID, func(*store.Grouped) chat.Event) (store.Grouped, error),
 ) (g store.Grouped, err error) {
 	user := c.userOf(in.FromID)
@@ -134,7 +134,7 @@ type friendGroup struct {
 	UpdateTime int64    `json:"updateTime" about:"Unix milliseconds."`
 }
 
-func (a *API) syncFriendGroups(ctx context.Context, c *call, in *syncSince) (syncPage[friendGroup], error) {
+func (a *API) syncFriendGroups(ctx context.Context, c *caller, in *syncSince) (syncPage[friendGroup], error) {
 	rows, err := a.store.FriendGroupsAfter(ctx, c.key(), in.LastSequence, in.limit()+1)
 	if err != nil {
 		return syncPage[friendGroup]{}, err

@@ -21,7 +21,7 @@ type importFriends struct {
 	FriendItem []importedFriend `json:"friendItem" is:"required,max=100000" about:"At most 100."`
 }
 
-func (a *API) importFriends(ctx context.Context, c *call, in *importFriends) (outcome, error) {
+func (a *API) importFriends(ctx context.Context, c *caller, in *importFriends) (outcome, error) {
 	if err := a.mayActFor(c, chat.UserID(in.FromID)); err != nil {
 		return outcome{}, err
 	}
@@ -52,7 +52,7 @@ func (a *API) importFriends(ctx context.Context, c *call, in *importFriends) (ou
 // friendsAtOnce bounds the list of all friends, which has no pages. Who has more syncs.
 const friendsAtOnce = 10_000
 
-func (a *API) getAllFriends(ctx context.Context, c *call, in *friendsOf) ([]friendship, error) {
+func (a *API) getAllFriends(ctx context.Context, c *caller, in *friendsOf) ([]friendship, error) {
 	if err := a.mayActFor(c, chat.UserID(in.FromID)); err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (a *API) getAllFriends(ctx context.Context, c *call, in *friendsOf) ([]frie
 	return list, nil
 }
 
-func (a *API) getRelation(ctx context.Context, c *call, in *friendOf) (friendship, error) {
+func (a *API) getRelation(ctx context.Context, c *caller, in *friendOf) (friendship, error) {
 	if err := a.mayActFor(c, chat.UserID(in.FromID)); err != nil {
 		return friendship{}, err
 	}
@@ -97,7 +97,7 @@ type checkedFriend struct {
 
 const fromBothSides = 2
 
-func (a *API) checkFriends(ctx context.Context, c *call, in *checkFriends) ([]checkedFriend, error) {
+func (a *API) checkFriends(ctx context.Context, c *caller, in *checkFriends) ([]checkedFriend, error) {
 	return a.checkRelations(ctx, c, in, func(his, theirs *store.Friendship) int32 {
 		switch there := known(his) || known(theirs); {
 		case in.CheckType != fromBothSides:
@@ -113,7 +113,7 @@ func (a *API) checkFriends(ctx context.Context, c *call, in *checkFriends) ([]ch
 // known reports whether there is, or was, a friendship.
 func known(f *store.Friendship) bool { return f != nil && !f.Stranger }
 
-func (a *API) checkBlocks(ctx context.Context, c *call, in *checkFriends) ([]checkedFriend, error) {
+func (a *API) checkBlocks(ctx context.Context, c *caller, in *checkFriends) ([]checkedFriend, error) {
 	return a.checkRelations(ctx, c, in, func(his, theirs *store.Friendship) int32 {
 		if in.CheckType != fromBothSides {
 			return flag(!blocks(his))
@@ -139,7 +139,7 @@ func ofBoth(his, theirs bool) int32 {
 
 // checkRelations looks at the user's side with each of the others, and at theirs if that is asked for. A side that is not there is nil.
 func (a *API) checkRelations(
-	ctx context.Context, c *call, in *checkFriends, status func(his, theirs *store.Friendship) int32,
+	ctx context.Context, c *caller, in *checkFriends, status func(his, theirs *store.Friendship) int32,
 ) ([]checkedFriend, error) {
 	if err := a.mayActFor(c, chat.UserID(in.FromID)); err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func (a *API) checkRelations(
 	return list, nil
 }
 
-func (a *API) syncFriends(ctx context.Context, c *call, in *syncSince) (syncPage[friendship], error) {
+func (a *API) syncFriends(ctx context.Context, c *caller, in *syncSince) (syncPage[friendship], error) {
 	rows, err := a.store.FriendshipsAfter(ctx, c.key(), in.LastSequence, in.limit()+1)
 	if err != nil {
 		return syncPage[friendship]{}, err

@@ -49,7 +49,7 @@ type decideFriendRequest struct {
 	Status int32 `json:"status" is:"required,enum=1|2" about:"1 agree, 2 reject."`
 }
 
-func (a *API) decideFriendRequest(ctx context.Context, c *call, in *decideFriendRequest) (none, error) {
+func (a *API) decideFriendRequest(ctx context.Context, c *caller, in *decideFriendRequest) (none, error) {
 	d := store.Decision{Request: in.ID, By: c.user, ForAll: c.admin, Agreed: in.Status == store.RequestAgreed}
 	_, err := a.store.DecideFriendRequest(ctx, c.app.ID, d, func(b *store.Befriended) []chat.Event { return c.befriended(b, in.ID) })
 	if err != nil {
@@ -62,7 +62,7 @@ func (a *API) decideFriendRequest(ctx context.Context, c *call, in *decideFriend
 // requestsAtOnce bounds the list of requests, which has no pages. Who wants more syncs.
 const requestsAtOnce = 1000
 
-func (a *API) getFriendRequests(ctx context.Context, c *call, in *friendsOf) ([]friendRequest, error) {
+func (a *API) getFriendRequests(ctx context.Context, c *caller, in *friendsOf) ([]friendRequest, error) {
 	to := chat.UserID(in.FromID) // the original calls him so
 	if err := a.mayActFor(c, to); err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (a *API) getFriendRequests(ctx context.Context, c *call, in *friendsOf) ([]
 	return list, nil
 }
 
-func (a *API) readFriendRequests(ctx context.Context, c *call, in *friendsOf) (none, error) {
+func (a *API) readFriendRequests(ctx context.Context, c *caller, in *friendsOf) (none, error) {
 	user := chat.UserKey{App: c.app.ID, User: chat.UserID(in.FromID)}
 	return a.changeSide(c, store.Side{From: user.User}, func() error {
 		return a.store.ReadFriendRequests(ctx, user, func(sequence int64) chat.Event {
@@ -88,7 +88,7 @@ func (a *API) readFriendRequests(ctx context.Context, c *call, in *friendsOf) (n
 	})
 }
 
-func (a *API) syncFriendRequests(ctx context.Context, c *call, in *syncSince) (syncPage[friendRequest], error) {
+func (a *API) syncFriendRequests(ctx context.Context, c *caller, in *syncSince) (syncPage[friendRequest], error) {
 	rows, err := a.store.FriendRequestsAfter(ctx, c.key(), in.LastSequence, in.limit()+1)
 	if err != nil {
 		return syncPage[friendRequest]{}, err

@@ -111,7 +111,7 @@ type addedFriend struct {
 	Request    *friendRequest `json:"request,omitzero" about:"The other one is asked first."`
 }
 
-func (a *API) addFriend(ctx context.Context, c *call, in *addFriend) (addedFriend, error) {
+func (a *API) addFriend(ctx context.Context, c *caller, in *addFriend) (addedFriend, error) {
 	side := store.Side{From: chat.UserID(in.FromID), To: chat.UserID(in.ToItem.ToID)}
 	if err := a.mayActFor(c, side.From); err != nil {
 		return addedFriend{}, err
@@ -151,7 +151,7 @@ type updateFriend struct {
 	ToItem friendChange `json:"toItem" is:"required" about:"An empty string clears; what is absent stays."`
 }
 
-func (a *API) updateFriend(ctx context.Context, c *call, in *updateFriend) (none, error) {
+func (a *API) updateFriend(ctx context.Context, c *caller, in *updateFriend) (none, error) {
 	side := store.Side{From: chat.UserID(in.FromID), To: chat.UserID(in.ToItem.ToID)}
 	change := store.FriendChange{Remark: in.ToItem.Remark, AddSource: in.ToItem.AddSource, Extra: in.ToItem.Extra}
 	return a.changeSide(c, side, func() error {
@@ -166,13 +166,13 @@ func (a *API) updateFriend(ctx context.Context, c *call, in *updateFriend) (none
 	})
 }
 
-func (a *API) deleteFriend(ctx context.Context, c *call, in *friendOf) (none, error) {
+func (a *API) deleteFriend(ctx context.Context, c *caller, in *friendOf) (none, error) {
 	return a.changeSide(c, in.side(), func() error {
 		return a.store.DeleteFriend(ctx, c.app.ID, in.side(), c.tellSide(wire.FriendDelete, chat.HookFriendDeleted, in))
 	})
 }
 
-func (a *API) addBlack(ctx context.Context, c *call, in *friendOf) (none, error) {
+func (a *API) addBlack(ctx context.Context, c *caller, in *friendOf) (none, error) {
 	if in.FromID == in.ToID {
 		return none{}, chat.Errorf(chat.BadParameter, "toId must be somebody else")
 	}
@@ -181,14 +181,14 @@ func (a *API) addBlack(ctx context.Context, c *call, in *friendOf) (none, error)
 	})
 }
 
-func (a *API) deleteBlack(ctx context.Context, c *call, in *friendOf) (none, error) {
+func (a *API) deleteBlack(ctx context.Context, c *caller, in *friendOf) (none, error) {
 	return a.changeSide(c, in.side(), func() error {
 		return a.store.Unblock(ctx, c.app.ID, in.side(), c.tellSide(wire.FriendBlackDelete, chat.HookBlackDeleted, in))
 	})
 }
 
 // changeSide lets a change of one side be made by whom it may.
-func (a *API) changeSide(c *call, side store.Side, change func() error) (none, error) {
+func (a *API) changeSide(c *caller, side store.Side, change func() error) (none, error) {
 	if err := a.mayActFor(c, side.From); err != nil {
 		return none{}, err
 	}
@@ -200,21 +200,21 @@ func (a *API) changeSide(c *call, side store.Side, change func() error) (none, e
 }
 
 // tellSide makes the event of a change of one side, of which there is nothing more to tell than that.
-func (c *call) tellSide(command wire.Command, hook string, in *friendOf) func(store.Friendship) chat.Event {
+func (c *caller) tellSide(command wire.Command, hook string, in *friendOf) func(store.Friendship) chat.Event {
 	return func(f store.Friendship) chat.Event {
 		payload := wire.FriendChanged{FromID: in.FromID, ToID: in.ToID, Sequence: f.Sequence}
 		return c.sideChanged(in.side(), command, payload, c.hook(hook, in))
 	}
 }
 
-func (c *call) sideChanged(side store.Side, command wire.Command, payload any, hook *chat.HookCall) chat.Event {
+func (c *caller) sideChanged(side store.Side, command wire.Command, payload any, hook *chat.HookCall) chat.Event {
 	return chat.Event{
 		App: c.app.ID, Aggregate: chat.UserAggregate(side.From), Hook: hook,
 		Frames: []chat.EventFrame{c.frameBeside(command, payload, side.From)},
 	}
 }
 
-func (a *API) deleteAllFriends(ctx context.Context, c *call, in *friendsOf) (none, error) {
+func (a *API) deleteAllFriends(ctx context.Context, c *caller, in *friendsOf) (none, error) {
 	from := chat.UserID(in.FromID)
 	return a.changeSide(c, store.Side{From: from}, func() error {
 		return a.store.DeleteFriends(ctx, c.app.ID, from, func(sequence int64) chat.Event {

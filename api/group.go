@@ -96,7 +96,7 @@ type importGroup struct {
 	CreateTime int64  `json:"createTime" is:"max=253402300799000" about:"Unix milliseconds; absent: now."`
 }
 
-func (a *API) importGroup(ctx context.Context, c *call, in *importGroup) (groupRow, error) {
+func (a *API) importGroup(ctx context.Context, c *caller, in *importGroup) (groupRow, error) {
 	owner := chat.UserID(in.OwnerID)
 	if owner == "" {
 		if store.GroupType(in.GroupType) == store.PublicGroup { //nolint:gosec // checked
@@ -119,7 +119,7 @@ type createGroup struct {
 	Member []memberInfo `json:"member" is:"required" about:"Who is in it from the beginning, beside who asks."`
 }
 
-func (a *API) createGroup(ctx context.Context, c *call, in *createGroup) (groupRow, error) {
+func (a *API) createGroup(ctx context.Context, c *caller, in *createGroup) (groupRow, error) {
 	g := in.group(c.app.ID, c.user)
 	g.Members = usersOf(in.Member)
 	acting := c.acting(func(x store.Changed) any { return groupRowOf(&x.Group) }, chat.HookGroupCreated)
@@ -139,7 +139,7 @@ func (a *API) createGroup(ctx context.Context, c *call, in *createGroup) (groupR
 }
 
 // acting is how the caller changes a group; the app's webhook is told by a command and its body, once something has changed.
-func (c *call) acting(body func(store.Changed) any, command string) store.Acting {
+func (c *caller) acting(body func(store.Changed) any, command string) store.Acting {
 	acting := store.Acting{Admin: c.admin}
 	if c.app.Hooks.On(command) {
 		acting.Tell = func(x store.Changed) []chat.Event { return c.groupHook(x.Group.ID, command, body(x)) }
@@ -148,7 +148,7 @@ func (c *call) acting(body func(store.Changed) any, command string) store.Acting
 }
 
 // groupHook is the event that tells the app's webhook of what concerns a group.
-func (c *call) groupHook(group, command string, body any) []chat.Event {
+func (c *caller) groupHook(group, command string, body any) []chat.Event {
 	hook := c.hook(command, body)
 	if hook == nil {
 		return nil
@@ -160,7 +160,7 @@ type groupID struct {
 	GroupID string `json:"groupId" is:"required,max=50" about:"The group."`
 }
 
-func (in *groupID) of(c *call) chat.Conversation { return chat.GroupOf(c.app.ID, in.GroupID) }
+func (in *groupID) of(c *caller) chat.Conversation { return chat.GroupOf(c.app.ID, in.GroupID) }
 
 type groupInfo struct {
 	groupRow
@@ -171,7 +171,7 @@ type groupInfo struct {
 // firstMembers is how many members a group is shown with.
 const firstMembers = 1000
 
-func (a *API) getGroupInfo(ctx context.Context, c *call, in *groupID) (groupInfo, error) {
+func (a *API) getGroupInfo(ctx context.Context, c *caller, in *groupID) (groupInfo, error) {
 	view, err := a.store.Group(ctx, in.of(c), c.user)
 	if err != nil {
 		return groupInfo{}, err
@@ -187,7 +187,7 @@ func (a *API) getGroupInfo(ctx context.Context, c *call, in *groupID) (groupInfo
 
 // maySeeMembers reports whether the caller may know who is in a group: a private one's members are told to themselves, once callers prove who
 // they are.
-func (a *API) maySeeMembers(c *call, g *store.GroupView) bool {
+func (a *API) maySeeMembers(c *caller, g *store.GroupView) bool {
 	return g.Type == store.PublicGroup || g.IsMember || a.mayAdminister(c)
 }
 
@@ -225,7 +225,7 @@ func (in *updateGroup) info() store.GroupInfo {
 	return info
 }
 
-func (a *API) updateGroup(ctx context.Context, c *call, in *updateGroup) (none, error) {
+func (a *API) updateGroup(ctx context.Context, c *caller, in *updateGroup) (none, error) {
 	acting := c.acting(func(x store.Changed) any { return groupRowOf(&x.Group) }, chat.HookGroupUpdated)
 	err := a.store.UpdateGroup(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, in.info(), acting)
 	return a.done(err)
@@ -251,7 +251,7 @@ type groupPage struct {
 	GroupList  []groupRow `json:"groupList"`
 }
 
-func (a *API) getJoinedGroup(ctx context.Context, c *call, in *joinedGroupsOf) (groupPage, error) {
+func (a *API) getJoinedGroup(ctx context.Context, c *caller, in *joinedGroupsOf) (groupPage, error) {
 	user := chat.UserKey{App: c.app.ID, User: chat.UserID(in.MemberID)}
 	if err := a.mayActFor(c, user.User); err != nil {
 		return groupPage{}, err
@@ -275,7 +275,7 @@ func (a *API) getJoinedGroup(ctx context.Context, c *call, in *joinedGroupsOf) (
 	return page, nil
 }
 
-func (a *API) destroyGroup(ctx context.Context, c *call, in *groupID) (none, error) {
+func (a *API) destroyGroup(ctx context.Context, c *caller, in *groupID) (none, error) {
 	acting := c.acting(func(store.Changed) any { return in }, chat.HookGroupDestroyed)
 	return a.done(a.store.DestroyGroup(ctx, in.of(c), c.user, acting))
 }
@@ -285,7 +285,7 @@ type transferGroup struct {
 	OwnerID string `json:"ownerId" is:"required,max=50" about:"The member to whom it goes."`
 }
 
-func (a *API) transferGroup(ctx context.Context, c *call, in *transferGroup) (none, error) {
+func (a *API) transferGroup(ctx context.Context, c *caller, in *transferGroup) (none, error) {
 	acting := c.acting(func(store.Changed) any { return in }, chat.HookGroupTransfer)
 	return a.done(a.store.TransferGroup(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, chat.UserID(in.OwnerID), acting))
 }
@@ -295,6 +295,6 @@ type forbidSendMessage struct {
 	Mute    *int32 `json:"mute" is:"required,enum=0|1" about:"1: only managers and the owner may speak; 0: everybody."`
 }
 
-func (a *API) forbidSendMessage(ctx context.Context, c *call, in *forbidSendMessage) (none, error) {
+func (a *API) forbidSendMessage(ctx context.Context, c *caller, in *forbidSendMessage) (none, error) {
 	return a.done(a.store.MuteGroup(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, *in.Mute == 1, store.Acting{Admin: c.admin}))
 }

@@ -85,7 +85,7 @@ func (a *API) cors(next http.Handler) http.Handler {
 }
 
 func newExchange(w http.ResponseWriter, r *http.Request, path string) *exchange {
-	return &exchange{w: w, r: r, path: path, began: time.Now(), call: call{id: requestID(r.Context())}}
+	return &exchange{w: w, r: r, path: path, began: time.Now(), caller: caller{id: requestID(r.Context())}}
 }
 
 // serve carries out one endpoint.
@@ -103,7 +103,7 @@ func (a *API) serve(e *endpoint) http.Handler {
 func (a *API) carryOut(ctx context.Context, e *endpoint, x *exchange) (data any, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
-			a.cfg.Log.ErrorContext(ctx, "a request panicked", "path", e.path, "request", x.call.id,
+			a.cfg.Log.ErrorContext(ctx, "a request panicked", "path", e.path, "request", x.caller.id,
 				"panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 			data, err = nil, errPanic
 		}
@@ -115,13 +115,13 @@ func (a *API) carryOut(ctx context.Context, e *endpoint, x *exchange) (data any,
 	if err != nil {
 		return nil, err
 	}
-	if err := a.identify(ctx, e, x.r, body, &x.call); err != nil {
+	if err := a.identify(ctx, e, x.r, body, &x.caller); err != nil {
 		return nil, err
 	}
-	if err := a.limits.allow(&x.call, time.Now()); err != nil {
+	if err := a.limits.allow(&x.caller, time.Now()); err != nil {
 		return nil, err
 	}
-	return e.serve(ctx, &x.call, body)
+	return e.serve(ctx, &x.caller, body)
 }
 
 var errPanic = errors.New("the request panicked")

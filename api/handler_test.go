@@ -32,19 +32,19 @@ func oddities() []endpoint {
 		} `json:"inner"`
 	}
 	return of("oddity",
-		define("/test/code", "Answers with a code.", forUsers, func(_ context.Context, _ *call, in *codeOf) (codeOf, error) {
+		define("/test/code", "Answers with a code.", forUsers, func(_ context.Context, _ *caller, in *codeOf) (codeOf, error) {
 			if in.Code != 0 && chat.Code(in.Code) != chat.OK {
 				return codeOf{}, chat.Error{Code: chat.Code(in.Code)}
 			}
 			return *in, nil
 		}),
-		define("/test/panic", "Panics.", forUsers, func(context.Context, *call, *none) (none, error) { panic("a bug") }),
-		define("/test/slow", "Never answers.", forUsers, func(ctx context.Context, _ *call, _ *none) (none, error) {
+		define("/test/panic", "Panics.", forUsers, func(context.Context, *caller, *none) (none, error) { panic("a bug") }),
+		define("/test/slow", "Never answers.", forUsers, func(ctx context.Context, _ *caller, _ *none) (none, error) {
 			<-ctx.Done()
 			return none{}, ctx.Err()
 		}),
-		define("/test/posted", "Is only posted.", forUsers, func(context.Context, *call, *none) (none, error) { return none{}, nil }).by(onlyPost),
-		define("/test/got", "Is only got.", forUsers, func(context.Context, *call, *none) (none, error) { return none{}, nil }).by(onlyGet),
+		define("/test/posted", "Is only posted.", forUsers, func(context.Context, *caller, *none) (none, error) { return none{}, nil }).by(onlyPost),
+		define("/test/got", "Is only got.", forUsers, func(context.Context, *caller, *none) (none, error) { return none{}, nil }).by(onlyGet),
 	)
 }
 
@@ -166,7 +166,7 @@ func TestPanics(t *testing.T) {
 func TestStop(t *testing.T) {
 	h := open(t)
 	under, finish := make(chan struct{}), make(chan struct{})
-	waiting := define("/test/wait", "Waits.", forUsers, func(context.Context, *call, *none) (none, error) {
+	waiting := define("/test/wait", "Waits.", forUsers, func(context.Context, *caller, *none) (none, error) {
 		close(under)
 		<-finish
 		return none{}, nil

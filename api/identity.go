@@ -13,8 +13,8 @@ import (
 	"github.com/whaleshark-im/whaleshark/chat"
 )
 
-// call is a request whose sender is known.
-type call struct {
+// caller is who asks, as far as a request tells of him.
+type caller struct {
 	id     string // of the request
 	app    chat.App
 	user   chat.UserID // who acts: the operater
@@ -25,10 +25,10 @@ type call struct {
 }
 
 // key names who acts.
-func (c *call) key() chat.UserKey { return chat.UserKey{App: c.app.ID, User: c.user} }
+func (c *caller) key() chat.UserKey { return chat.UserKey{App: c.app.ID, User: c.user} }
 
 // mayActFor reports why the caller may not do something in the name of a user.
-func (a *API) mayActFor(c *call, u chat.UserID) error {
+func (a *API) mayActFor(c *caller, u chat.UserID) error {
 	if u == c.user || c.admin || !c.signed && a.cfg.Auth == AuthOptional {
 		return nil
 	}
@@ -36,7 +36,7 @@ func (a *API) mayActFor(c *call, u chat.UserID) error {
 }
 
 // except returns the device that asks, whose user knows already what it has asked for; nil if it was not told. Frames go to all others.
-func (c *call) except() *chat.Device {
+func (c *caller) except() *chat.Device {
 	if !c.told {
 		return nil
 	}
@@ -55,7 +55,7 @@ type claims struct {
 var claimsShape = shapeOf(reflect.TypeFor[claims]())
 
 // identify finds out who asks, and whether he may; c holds as much of it as was found out. Its checks come in the original's order.
-func (a *API) identify(ctx context.Context, e *endpoint, r *http.Request, body []byte, c *call) error {
+func (a *API) identify(ctx context.Context, e *endpoint, r *http.Request, body []byte, c *caller) error {
 	var said claims
 	if err := claimsShape.read(body, &said); err != nil {
 		return err
@@ -109,7 +109,7 @@ func appOf(query string, body *int32) (chat.AppID, error) {
 }
 
 // verify checks the userSign, if there is one or must be.
-func (a *API) verify(c *call, signer chat.UserID, sign string) error {
+func (a *API) verify(c *caller, signer chat.UserID, sign string) error {
 	if sign == "" && a.cfg.Auth == AuthOptional {
 		return nil
 	}
@@ -121,7 +121,7 @@ func (a *API) verify(c *call, signer chat.UserID, sign string) error {
 }
 
 // assume settles whose rights the caller has, and in whose name he acts.
-func (a *API) assume(ctx context.Context, e *endpoint, c *call, signer chat.UserID, said *claims) error {
+func (a *API) assume(ctx context.Context, e *endpoint, c *caller, signer chat.UserID, said *claims) error {
 	u, err := a.directory.User(ctx, chat.UserKey{App: c.app.ID, User: signer})
 	if _, missing := errors.AsType[chat.Error](err); err != nil && (!missing || a.cfg.Auth == AuthRequired) {
 		return err // a user who was deleted asks for nothing any more

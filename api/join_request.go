@@ -45,7 +45,7 @@ type applyToGroup struct {
 }
 
 // applyToGroup asks the app's webhook first, as of one who is to be added: it may refuse, but there is nobody to take instead.
-func (a *API) applyToGroup(ctx context.Context, c *call, in *applyToGroup) (joinRequest, error) {
+func (a *API) applyToGroup(ctx context.Context, c *caller, in *applyToGroup) (joinRequest, error) {
 	asked := addMembersAsked{c.asker(), &manyMembers{GroupID: in.GroupID, Members: []memberInfo{{MemberID: string(c.user), JoinType: "apply"}}}}
 	if _, err := a.askHook(ctx, c, chat.HookMemberAdd, asked); err != nil {
 		return joinRequest{}, err
@@ -59,7 +59,7 @@ func (a *API) applyToGroup(ctx context.Context, c *call, in *applyToGroup) (join
 }
 
 // tellRequested tells the managers and the owner of a request, and who has asked of what has become of it. The webhook hears of who has joined.
-func (c *call) tellRequested(r store.Requested) []chat.Event {
+func (c *caller) tellRequested(r store.Requested) []chat.Event {
 	var events []chat.Event
 	if r.Status == store.RequestAgreed {
 		joined := c.membersAdded(&r.Group, []store.Added{{User: r.User, Code: chat.OK}})
@@ -85,7 +85,7 @@ type approveJoin struct {
 	Status *int32 `json:"status" is:"required,enum=1|2" about:"1 agreed, 2 rejected."`
 }
 
-func (a *API) approveJoin(ctx context.Context, c *call, in *approveJoin) (joinRequest, error) {
+func (a *API) approveJoin(ctx context.Context, c *caller, in *approveJoin) (joinRequest, error) {
 	agree := *in.Status == store.RequestAgreed
 	r, err := a.store.DecideJoinRequest(ctx, c.app.ID, c.user, in.ID, agree, c.admin, c.tellRequested)
 	if err != nil {
@@ -107,7 +107,7 @@ type joinRequests struct {
 	Completed   bool          `json:"completed" about:"There is no next page."`
 }
 
-func (a *API) listJoinRequests(ctx context.Context, c *call, in *joinRequestPage) (joinRequests, error) {
+func (a *API) listJoinRequests(ctx context.Context, c *caller, in *joinRequestPage) (joinRequests, error) {
 	group, limit := chat.GroupOf(c.app.ID, in.GroupID), orPageSize(in.Limit)
 	requests, err := a.store.JoinRequests(ctx, group, c.user, c.admin, in.Status, max(in.After, 0), limit+1)
 	if err != nil {

@@ -23,7 +23,7 @@ type joinedGroup struct {
 	Destroyed bool `json:"destroyed"`
 }
 
-func (a *API) syncJoinedGroups(ctx context.Context, c *call, in *syncSince) (*syncPage[joinedGroup], error) {
+func (a *API) syncJoinedGroups(ctx context.Context, c *caller, in *syncSince) (*syncPage[joinedGroup], error) {
 	changes, err := a.history.Groups(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err

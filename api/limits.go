@@ -27,7 +27,7 @@ func newLimits(app, user float64) *limits {
 
 // allow counts a request, and reports whether it is one too many. An administrator who has proved it has no limit but the app's, nor has who does
 // not say who he is. A user's comes first: what he may not ask is not counted against his app.
-func (l *limits) allow(c *call, now time.Time) error {
+func (l *limits) allow(c *caller, now time.Time) error {
 	l.mu.Lock()
 	app := limiterOf(l.apps, c.app.ID, l.appRate)
 	user := limiterOf(l.users, c.key(), l.userRate)

@@ -25,7 +25,7 @@ type edgeAt struct {
 	Port int64  `json:"port"`
 }
 
-func (a *API) login(_ context.Context, c *call, in *edgeQuery) (edgeAt, error) {
+func (a *API) login(_ context.Context, c *caller, in *edgeQuery) (edgeAt, error) {
 	s, err := a.see()
 	if err != nil {
 		return edgeAt{}, err

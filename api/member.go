@@ -120,7 +120,7 @@ func resultsOf(added []store.Added) []memberResult {
 	return results
 }
 
-func (a *API) importMembers(ctx context.Context, c *call, in *manyMembers) ([]memberResult, error) {
+func (a *API) importMembers(ctx context.Context, c *caller, in *manyMembers) ([]memberResult, error) {
 	known := knownOf(in.Members)
 	for _, m := range slices.Backward(in.Members) { // of one who is named twice, what was said first
 		x := known[chat.UserID(m.MemberID)]
@@ -147,11 +147,11 @@ type membersAdded struct {
 	MemberID  []memberResult `json:"memberId"`
 }
 
-func (c *call) membersAdded(g *store.Group, added []store.Added) membersAdded {
+func (c *caller) membersAdded(g *store.Group, added []store.Added) membersAdded {
 	return membersAdded{GroupID: g.ID, GroupType: int32(g.Type), Operater: string(c.user), MemberID: resultsOf(added)}
 }
 
-func (a *API) addMembers(ctx context.Context, c *call, in *manyMembers) ([]memberResult, error) {
+func (a *API) addMembers(ctx context.Context, c *caller, in *manyMembers) ([]memberResult, error) {
 	members, err := a.askMembers(ctx, c, in)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ type asker struct {
 	IMEI       string `json:"imei,omitempty"`
 }
 
-func (c *call) asker() asker {
+func (c *caller) asker() asker {
 	return asker{AppID: int32(c.app.ID), Operater: string(c.user), ClientType: int32(c.device.Client), IMEI: c.device.IMEI}
 }
 
@@ -190,7 +190,7 @@ type addMembersAsked struct {
 var manyMembersShape = shapeOf(reflect.TypeFor[manyMembers]())
 
 // askMembers lets the app's webhook say who is to be added instead of those who were asked for.
-func (a *API) askMembers(ctx context.Context, c *call, in *manyMembers) ([]memberInfo, error) {
+func (a *API) askMembers(ctx context.Context, c *caller, in *manyMembers) ([]memberInfo, error) {
 	data, err := a.askHook(ctx, c, chat.HookMemberAdd, addMembersAsked{c.asker(), in})
 	if err != nil || len(data) == 0 || string(data) == "null" {
 		return in.Members, err
@@ -220,7 +220,7 @@ type removeMemberAsked struct {
 	*memberID
 }
 
-func (a *API) removeMember(ctx context.Context, c *call, in *memberID) (none, error) {
+func (a *API) removeMember(ctx context.Context, c *caller, in *memberID) (none, error) {
 	acting := c.acting(func(store.Changed) any { return removeMemberAsked{c.asker(), in} }, chat.HookMemberDeleted)
 	return a.done(a.store.RemoveMember(ctx, chat.GroupOf(c.app.ID, in.GroupID), c.user, chat.UserID(in.MemberID), acting))
 }
@@ -233,7 +233,7 @@ type updateMember struct {
 	Extra    *string `json:"extra" is:"max=1000"`
 }
 
-func (a *API) updateMember(ctx context.Context, c *call, in *updateMember) (none, error) {
+func (a *API) updateMember(ctx context.Context, c *caller, in *updateMember) (none, error) {
 	u := store.MemberUpdate{Alias: in.Alias, Extra: in.Extra}
 	if in.Role != nil {
 		role := chat.MemberRole(*in.Role) //nolint:gosec // checked
@@ -249,7 +249,7 @@ type updateRole struct {
 	Role     *int32 `json:"role" is:"required,enum=0|1" about:"0 ordinary, 1 manager."`
 }
 
-func (a *API) updateRole(ctx context.Context, c *call, in *updateRole) (none, error) {
+func (a *API) updateRole(ctx context.Context, c *caller, in *updateRole) (none, error) {
 	return a.updateMember(ctx, c, &updateMember{GroupID: in.GroupID, MemberID: in.MemberID, Role: in.Role})
 }
 
@@ -259,7 +259,7 @@ type speak struct {
 	SpeakDate *int64 `json:"speakDate" is:"required,max=315360000000" about:"For how long he may not speak, in milliseconds from now; 0: he may."`
 }
 
-func (a *API) speak(ctx context.Context, c *call, in *speak) (none, error) {
+func (a *API) speak(ctx context.Context, c *caller, in *speak) (none, error) {
 	var until time.Time
 	if *in.SpeakDate > 0 {
 		until = time.Now().Add(time.Duration(*in.SpeakDate) * time.Millisecond)
@@ -269,7 +269,7 @@ func (a *API) speak(ctx context.Context, c *call, in *speak) (none, error) {
 }
 
 // quit tells the app's webhook of a member who is gone as if he had been removed: it knows no other word for it.
-func (a *API) quit(ctx context.Context, c *call, in *groupID) (none, error) {
+func (a *API) quit(ctx context.Context, c *caller, in *groupID) (none, error) {
 	gone := &memberID{GroupID: in.GroupID, MemberID: string(c.user)}
 	acting := c.acting(func(store.Changed) any { return removeMemberAsked{c.asker(), gone} }, chat.HookMemberDeleted)
 	return a.done(a.store.LeaveGroup(ctx, in.of(c), c.user, acting))
@@ -297,7 +297,7 @@ func orPageSize(limit int32) int {
 	return int(limit)
 }
 
-func (a *API) listMembers(ctx context.Context, c *call, in *memberPage) (memberList, error) {
+func (a *API) listMembers(ctx context.Context, c *caller, in *memberPage) (memberList, error) {
 	group, limit := chat.GroupOf(c.app.ID, in.GroupID), orPageSize(in.Limit)
 	view, err := a.store.Group(ctx, group, c.user)
 	if err != nil {

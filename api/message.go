@@ -68,16 +68,16 @@ type placed struct {
 	MessageSequence int64  `json:"messageSequence,omitzero"`
 }
 
-func (a *API) sendMessage(ctx context.Context, c *call, in *toUser) (*placed, error) {
+func (a *API) sendMessage(ctx context.Context, c *caller, in *toUser) (*placed, error) {
 	return a.say(ctx, c, &in.saying, in.ToID, "")
 }
 
-func (a *API) sendGroupMessage(ctx context.Context, c *call, in *toGroup) (*placed, error) {
+func (a *API) sendGroupMessage(ctx context.Context, c *caller, in *toGroup) (*placed, error) {
 	return a.say(ctx, c, &in.saying, "", in.GroupID)
 }
 
 // say also answers with the message's id when it fails: whoever sends again must know it.
-func (a *API) say(ctx context.Context, c *call, in *saying, to, group string) (*placed, error) {
+func (a *API) say(ctx context.Context, c *caller, in *saying, to, group string) (*placed, error) {
 	sender, err := a.actor(c, in.FromID)
 	if err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (a *API) submit(ctx context.Context, q *chat.Request) (chat.Answer, error) 
 }
 
 // actor returns the device that acts: the caller's, in his own name or in that of a user for whom he may act.
-func (a *API) actor(c *call, named string) (chat.Device, error) {
+func (a *API) actor(c *caller, named string) (chat.Device, error) {
 	d := c.device
 	if named != "" {
 		d.User = chat.UserID(named)
@@ -140,15 +140,15 @@ type checkSend struct {
 	Command int32  `json:"command" about:"Passed over: the path says what is asked."`
 }
 
-func (a *API) checkSend(ctx context.Context, c *call, in *checkSend) (none, error) {
+func (a *API) checkSend(ctx context.Context, c *caller, in *checkSend) (none, error) {
 	return none{}, a.check(ctx, c, in, in.ToID, "")
 }
 
-func (a *API) checkGroupSend(ctx context.Context, c *call, in *checkSend) (none, error) {
+func (a *API) checkGroupSend(ctx context.Context, c *caller, in *checkSend) (none, error) {
 	return none{}, a.check(ctx, c, in, "", in.ToID)
 }
 
-func (a *API) check(ctx context.Context, c *call, in *checkSend, to, group string) error {
+func (a *API) check(ctx context.Context, c *caller, in *checkSend, to, group string) error {
 	sender, err := a.actor(c, in.FromID)
 	if err != nil {
 		return err
@@ -177,7 +177,7 @@ type recallMessage struct {
 	MessageKey int64 `json:"messageKey" is:"max=9007199254740992" about:"The message's key, if its number is not given."`
 }
 
-func (a *API) recallMessage(ctx context.Context, c *call, in *recallMessage) (*placed, error) {
+func (a *API) recallMessage(ctx context.Context, c *caller, in *recallMessage) (*placed, error) {
 	q, err := a.about(c, chat.AskRecall, &in.place)
 	if err != nil {
 		return nil, err
@@ -199,7 +199,7 @@ type readUpTo struct {
 	MessageSequence int64 `json:"messageSequence"`
 }
 
-func (a *API) readMessages(ctx context.Context, c *call, in *place) (*readUpTo, error) {
+func (a *API) readMessages(ctx context.Context, c *caller, in *place) (*readUpTo, error) {
 	q, err := a.about(c, chat.AskRead, in)
 	if err != nil {
 		return nil, err
@@ -216,7 +216,7 @@ func (a *API) readMessages(ctx context.Context, c *call, in *place) (*readUpTo, 
 }
 
 // about returns a request that is about a message.
-func (a *API) about(c *call, kind chat.RequestKind, in *place) (*chat.Request, error) {
+func (a *API) about(c *caller, kind chat.RequestKind, in *place) (*chat.Request, error) {
 	user, err := a.actor(c, in.FromID)
 	if err != nil {
 		return nil, err

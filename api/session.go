@@ -47,7 +47,7 @@ func (s *sight) live(user chat.UserKey) []chat.Route {
 }
 
 // sessionsOf returns a user's sessions, for who may see them.
-func (a *API) sessionsOf(c *call, user chat.UserID) ([]chat.Route, error) {
+func (a *API) sessionsOf(c *caller, user chat.UserID) ([]chat.Route, error) {
 	if err := a.mayActFor(c, user); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func sessionsOf(routes []chat.Route) sessionList {
 	return list
 }
 
-func (a *API) listSessions(_ context.Context, c *call, in *userID) (sessionList, error) {
+func (a *API) listSessions(_ context.Context, c *caller, in *userID) (sessionList, error) {
 	routes, err := a.sessionsOf(c, chat.UserID(in.UserID))
 	if err != nil {
 		return sessionList{}, err
@@ -102,7 +102,7 @@ func (k *kick) matches(r chat.Route) bool {
 	return k.Device == nil || chat.ClientType(k.Device.Client) == r.Device.Client && k.Device.IMEI == r.Device.IMEI
 }
 
-func (a *API) kickSessions(ctx context.Context, c *call, in *kick) (sessionList, error) {
+func (a *API) kickSessions(ctx context.Context, c *caller, in *kick) (sessionList, error) {
 	if _, err := strconv.ParseUint(in.Session, 10, 64); in.Session != "" && err != nil {
 		return sessionList{}, chat.Errorf(chat.BadParameter, "session must be a number")
 	}
@@ -118,7 +118,7 @@ func (a *API) kickSessions(ctx context.Context, c *call, in *kick) (sessionList,
 }
 
 // tellSessions lets sessions of one user carry out a command.
-func (a *API) tellSessions(ctx context.Context, c *call, command wire.Command, payload []byte, routes []chat.Route) error {
+func (a *API) tellSessions(ctx context.Context, c *caller, command wire.Command, payload []byte, routes []chat.Route) error {
 	if len(routes) == 0 {
 		return nil
 	}
@@ -141,7 +141,7 @@ type statusQuery struct {
 	UserIDs []string `json:"userIds" is:"required,max=200" about:"Whom it is about."`
 }
 
-func (a *API) queryStatus(_ context.Context, c *call, in *statusQuery) ([]userStatus, error) {
+func (a *API) queryStatus(_ context.Context, c *caller, in *statusQuery) ([]userStatus, error) {
 	s, err := a.see()
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ type subscription struct {
 	Users    []userStatus `json:"users" about:"How they are seen now."`
 }
 
-func (a *API) subscribe(ctx context.Context, c *call, in *subscribeTo) (subscription, error) {
+func (a *API) subscribe(ctx context.Context, c *caller, in *subscribeTo) (subscription, error) {
 	routes, err := a.sessionsOf(c, c.user)
 	if err != nil {
 		return subscription{}, err

@@ -20,7 +20,7 @@ func (a *API) storedMessageEndpoints() []endpoint {
 	)
 }
 
-func (a *API) syncOfflineMessages(ctx context.Context, c *call, in *syncSince) (*pulledPage, error) {
+func (a *API) syncOfflineMessages(ctx context.Context, c *caller, in *syncSince) (*pulledPage, error) {
 	p, err := a.history.Pull(ctx, c.key(), chat.Place(in.LastSequence), int(in.MaxLimit))
 	if err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ type syncPair struct {
 	ToID   string `json:"toId" is:"max=50" about:"The other user; without it all others, and lastSequence and maxSequence are messageKeys."`
 }
 
-func (a *API) syncPairMessages(ctx context.Context, c *call, in *syncPair) (*pulledPage, error) {
+func (a *API) syncPairMessages(ctx context.Context, c *caller, in *syncPair) (*pulledPage, error) {
 	owner, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ type syncGroup struct {
 	GroupID string `json:"groupId" is:"required,max=50" about:"The group."`
 }
 
-func (a *API) syncGroupMessages(ctx context.Context, c *call, in *syncGroup) (*pulledPage, error) {
+func (a *API) syncGroupMessages(ctx context.Context, c *caller, in *syncGroup) (*pulledPage, error) {
 	owner, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err
@@ -117,7 +117,7 @@ type batchSyncedItem struct {
 	DataList         []messageRow `json:"dataList" about:"The same as messages."`
 }
 
-func (a *API) batchSyncMessages(ctx context.Context, c *call, in *batchSync) (*batchSynced, error) {
+func (a *API) batchSyncMessages(ctx context.Context, c *caller, in *batchSync) (*batchSynced, error) {
 	device, err := a.actor(c, in.UserID)
 	if err != nil {
 		return nil, err

@@ -76,7 +76,7 @@ func outcomeOf(ids []string, well []chat.UserID) outcome {
 
 const importedAtOnce = 100
 
-func (a *API) importUsers(ctx context.Context, c *call, in *importUsers) (outcome, error) {
+func (a *API) importUsers(ctx context.Context, c *caller, in *importUsers) (outcome, error) {
 	if n := len(in.UserData); n > importedAtOnce {
 		return outcome{}, chat.Errorf(chat.TooManyUsers, "userData has %d users; at most %d may be", n, importedAtOnce)
 	}
@@ -127,7 +127,7 @@ type deleteUsers struct {
 	UserID []string `json:"userId" is:"required,max=1000" about:"Whom to delete."`
 }
 
-func (a *API) deleteUsers(ctx context.Context, c *call, in *deleteUsers) (outcome, error) {
+func (a *API) deleteUsers(ctx context.Context, c *caller, in *deleteUsers) (outcome, error) {
 	deleted, err := a.store.DeleteUsers(ctx, c.app.ID, userIDs(in.UserID), func(u chat.UserID) []chat.EventFrame {
 		return []chat.EventFrame{kickOf(u)}
 	})
@@ -155,7 +155,7 @@ type userID struct {
 	UserID string `json:"userId" is:"required,max=50" about:"Whom it is about."`
 }
 
-func (a *API) getUserSequence(ctx context.Context, c *call, in *userID) (map[string]int64, error) {
+func (a *API) getUserSequence(ctx context.Context, c *caller, in *userID) (map[string]int64, error) {
 	key := chat.UserKey{App: c.app.ID, User: chat.UserID(in.UserID)}
 	if err := a.mayActFor(c, key.User); err != nil {
 		return nil, err
@@ -221,7 +221,7 @@ type userInfos struct {
 	FailUser     []string   `json:"failUser"`
 }
 
-func (a *API) getUserInfo(ctx context.Context, c *call, in *userIDsOf) (userInfos, error) {
+func (a *API) getUserInfo(ctx context.Context, c *caller, in *userIDsOf) (userInfos, error) {
 	profiles, err := a.store.Profiles(ctx, c.app.ID, userIDs(in.UserIDs))
 	if err != nil {
 		return userInfos{}, err
@@ -233,7 +233,7 @@ func (a *API) getUserInfo(ctx context.Context, c *call, in *userIDsOf) (userInfo
 	return userInfos{UserDataItem: infos, FailUser: outcomeOf(in.UserIDs, found).ErrorID}, nil
 }
 
-func (a *API) getSingleUserInfo(ctx context.Context, c *call, in *userID) (userInfo, error) {
+func (a *API) getSingleUserInfo(ctx context.Context, c *caller, in *userID) (userInfo, error) {
 	profiles, err := a.store.Profiles(ctx, c.app.ID, []chat.UserID{chat.UserID(in.UserID)})
 	switch {
 	case err != nil:

@@ -27,7 +27,7 @@ type modifyUser struct {
 	Extra            *string `json:"extra,omitempty" is:"max=1000"`
 }
 
-func (a *API) modifyUserInfo(ctx context.Context, c *call, in *modifyUser) (none, error) {
+func (a *API) modifyUserInfo(ctx context.Context, c *caller, in *modifyUser) (none, error) {
 	user := chat.UserID(in.UserID)
 	if err := a.mayActFor(c, user); err != nil {
 		return none{}, err
@@ -64,7 +64,9 @@ func (in *modifyUser) administers() bool {
 
 // mayAdminister reports whether the caller has an administrator's rights: as with endpoints for administrators, where nobody must prove
 // anything, anybody who has not proved to be somebody else has them.
-func (a *API) mayAdminister(c *call) bool { return c.admin || !c.signed && a.cfg.Auth == AuthOptional }
+func (a *API) mayAdminister(c *caller) bool {
+	return c.admin || !c.signed && a.cfg.Auth == AuthOptional
+}
 
 // told is what others may know of it: all but the password.
 func (in *modifyUser) told() *modifyUser {

@@ -201,7 +201,7 @@ func TestWhoIsForbiddenIsKicked(t *testing.T) {
 
 func TestModificationsAreToldToWebhooks(t *testing.T) {
 	in := modifyUser{UserID: "alice", NickName: new("Al"), Password: new("secret")}
-	c := &call{app: chat.App{Hooks: chat.Hooks{URL: "http://x", Commands: []string{chat.HookUserModified}}}}
+	c := &caller{app: chat.App{Hooks: chat.Hooks{URL: "http://x", Commands: []string{chat.HookUserModified}}}}
 	hook := c.hook(chat.HookUserModified, in.told())
 	if got := string(hook.Body); got != `{"userId":"alice","nickName":"Al"}` {
 		t.Errorf("the webhook is told %s; want what changed, without the password", got)

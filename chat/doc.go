@@ -14,6 +14,7 @@
 //	stay          the time of a user in a group: from the place of his joining to that of his leaving
 //	setting       what a user sets of a conversation for himself alone: muted, at the top, deleted up to there
 //	change        what Postgres has decided of a group: it is carried into the log by the outbox
+//	event         what Postgres has decided beside the groups: devices, webhooks and caches hear of it
 //	cursor        a place up to which a client has everything
 //	call          what an app's webhook is told; each attempt at it names the same event
 //	hook          the question to an app whether a message may be placed; its verdict allows, vetoes or replaces it
