@@ -217,6 +217,9 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 	}
 	res.Rows, res.RowsLag = rows, float64(lag.Microseconds())/1000
 	r.Talk = res
+	if res.Unanswered > 0 {
+		l.faults.add(faultOf(faultUnanswered, "%d messages were neither acknowledged nor refused, and their connections are there", res.Unanswered))
+	}
 	if res.Acked == 0 {
 		l.faults.add(faultOf(faultAnswer, "no message was acknowledged within the window"))
 	}

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -146,6 +147,28 @@ func TestBenchCleansUp(t *testing.T) {
 				t.Errorf("its server, pid %d, is still there", pid)
 			}
 		})
+	}
+}
+
+// A server that loses one push is found out: what was in it was delivered to nobody.
+func TestBenchFindsAPlantedFault(t *testing.T) {
+	in := benchFolder(t)
+	planted := filepath.Join(in, "planted")
+	build := exec.CommandContext(t.Context(), "go", "build", "-tags", "planted", "-o", planted, "../cmd/whaleshark")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), planted, "bench", "p2p", "--self", "--self-in", in, "--pairs", "4", "--rate", "400",
+		"--warm-up", "0s", "--duration", "1s", "--patience", "500ms")
+	cmd.Env = append(os.Environ(), "WHALESHARK_PLANT=push")
+	out, err := cmd.CombinedOutput()
+	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.ExitCode() != 1 {
+		t.Errorf("it ends with %v; want exit code 1", err)
+	}
+	for _, want := range []string{"FAILED", "a listener has not heard seq", "neither acknowledged nor refused", "a promise was not kept"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
 	}
 }
 

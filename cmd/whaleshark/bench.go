@@ -50,12 +50,13 @@ type paceFlags struct {
 	Payload  int           `env:"WHALESHARK_BENCH_PAYLOAD" default:"200" help:"Bytes of a message's body."`
 	Duration time.Duration `env:"WHALESHARK_BENCH_DURATION" default:"20s" help:"How long is measured."`
 	WarmUp   time.Duration `env:"WHALESHARK_BENCH_WARM_UP" default:"2s" help:"How long before that nothing counts."`
+	Patience time.Duration `env:"WHALESHARK_BENCH_PATIENCE" default:"35s" help:"How long nothing may come at the end before what is missing counts as lost; longer than a server's --request-timeout."`
 	Messages int64         `env:"WHALESHARK_BENCH_MESSAGES" placeholder:"N" help:"End when so many were said, and count all of them."`
 }
 
 func (f paceFlags) pace() bench.Pace {
 	return bench.Pace{
-		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Messages: f.Messages,
+		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Patience: f.Patience, Messages: f.Messages,
 	}
 }
 
