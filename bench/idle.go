@@ -56,7 +56,7 @@ func (w Idle) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := t.users(ctx, w.Connections); err != nil {
 		return nil, err
 	}
-	first, err := t.connect(ctx, 0, min(w.Connections, firstLogins))
+	first, err := t.connect(ctx, min(w.Connections, firstLogins))
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +65,7 @@ func (w Idle) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := t.connect(ctx, 0, w.Connections)
+	conns, err := t.connect(ctx, w.Connections)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (p P2P) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err := p.befriend(ctx, t); err != nil {
 		return nil, err
 	}
-	conns, err := t.connect(ctx, 0, 2*p.Pairs)
+	conns, err := t.connect(ctx, 2*p.Pairs)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (g Group) Run(ctx context.Context, t *Target) (*Report, error) {
 		return nil, fmt.Errorf("seed group %s: %w", id, err)
 	}
 	t.Streams.Nudge() // the members wait in the outbox
-	conns, err := t.connect(ctx, 0, g.Members)
+	conns, err := t.connect(ctx, g.Members)
 	if err != nil {
 		return nil, err
 	}

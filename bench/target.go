@@ -68,15 +68,15 @@ func (t *Target) sign(user chat.UserID) string {
 // connectBatch is how many logins are under way at a time when the logins are not what is measured.
 const connectBatch = 64
 
-// connect logs the users from first to first+n-1 in.
-func (t *Target) connect(ctx context.Context, first, n int) ([]*conn, error) {
+// connect logs the first n users in.
+func (t *Target) connect(ctx context.Context, n int) ([]*conn, error) {
 	all := make([]*conn, n)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(connectBatch)
 	var done atomic.Int64
 	for i := range n {
 		g.Go(func() error {
-			c, err := t.login(ctx, t.device(first+i))
+			c, err := t.login(ctx, t.device(i))
 			all[i] = c
 			if err == nil {
 				t.Progress.step("logins", int(done.Add(1)), n)

@@ -12,11 +12,14 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/whaleshark-im/whaleshark/streams"
 )
 
 // bench is what `whaleshark bench` tells in JSON, as far as these tests look at it.
 type benchReport struct {
-	Verdict string           `json:"verdict"`
+	Verdict string `json:"verdict"`
+	Server  struct{ Addresses []string }
 	Errors  map[string]int64 `json:"errors"`
 	Talk    struct {
 		Acked, Delivered, Rows, Receipts int64
@@ -109,6 +112,26 @@ func TestBench(t *testing.T) {
 	}
 	if r := bench("raw", "--duration", "200ms", "--writers", "3", "--keys", "2"); r.Raw.Published == 0 || r.Raw.UpdatesPS == 0 {
 		t.Errorf("raw: %+v", r.Raw)
+	}
+}
+
+// Roles that are processes of their own are found through the broker, all edges are used, and the CPU of all of them counts.
+func TestBenchOfProcesses(t *testing.T) {
+	h := open(t, streams.Layout{})
+	for range 2 {
+		h.start("edge", "edge", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--rate", "1000000")
+	}
+	h.start("workers", "worker", "sequence", "fanout", "persist")
+	h.ready(streams.RoleEdge, 2)
+	h.ready(streams.RoleSequence, 1)
+	var r benchReport
+	out := h.run("bench", "p2p", "--pairs", "4", "--signed", "--warm-up", "0s", "--duration", "500ms", "--json")
+	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &r); err != nil {
+		t.Fatalf("%v in\n%s", err, out)
+	}
+	// NATS, two edges and the workers; `whaleshark postgres` is the parent of the database's own processes and is not counted.
+	if n := r.Resources.Server["whaleshark"].Processes; n != 4 || r.Resources.Server["postgres"].Processes < 5 || len(r.Server.Addresses) != 2 {
+		t.Errorf("%d of our processes, servers %v, want 4 and 2:\n%s", n, r.Server.Addresses, out)
 	}
 }
 
