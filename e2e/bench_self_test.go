@@ -126,7 +126,8 @@ func TestBenchOfProcesses(t *testing.T) {
 	h.ready(streams.RoleSequence, 1)
 	var r benchReport
 	out := h.run("bench", "p2p", "--pairs", "4", "--signed", "--warm-up", "0s", "--duration", "500ms", "--json")
-	if err := json.Unmarshal([]byte(out[strings.Index(out, "{"):]), &r); err != nil {
+	_, object, _ := strings.Cut(out, "{") // before it stands how far it was
+	if err := json.Unmarshal([]byte("{"+object), &r); err != nil {
 		t.Fatalf("%v in\n%s", err, out)
 	}
 	// NATS, two edges and the workers; `whaleshark postgres` is the parent of the database's own processes and is not counted.
