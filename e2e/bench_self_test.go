@@ -77,7 +77,7 @@ func TestBench(t *testing.T) {
 	}
 	brief := func(args ...string) benchReport {
 		t.Helper()
-		return bench(append(args, "--warm-up", "200ms", "--duration", "1s")...)
+		return bench(append(args, "--warm-up", "100ms", "--duration", "500ms")...)
 	}
 	for _, transport := range []string{"tcp", "ws"} {
 		chart := filepath.Join(in, "chart.html")
@@ -92,8 +92,8 @@ func TestBench(t *testing.T) {
 			t.Errorf("the chart: %v", err)
 		}
 	}
-	if r := brief("p2p", "--pairs", "2", "--rate", "50"); r.Talk.Acked < 40 || r.Talk.Acked > 60 {
-		t.Errorf("50 messages a second for a second: %+v", r.Talk)
+	if r := brief("p2p", "--pairs", "2", "--rate", "50"); r.Talk.Acked < 20 || r.Talk.Acked > 30 {
+		t.Errorf("50 messages a second for half a second: %+v", r.Talk)
 	}
 	if r := bench("p2p", "--pairs", "4", "--cross", "--messages", "16", "--signed"); r.Talk.Acked != 16 || r.Talk.Rows != 16 {
 		t.Errorf("16 messages in 16 conversations: %+v", r.Talk)
