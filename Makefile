@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 ARGS     ?=
 
 # The packages whose goroutines share something.
-RACE ?= ./chat/... ./wire/... ./streams/... ./sql/... ./client/... ./history/... ./edge/... ./workers/... ./audit/... ./cmd/...
+RACE ?= ./chat/... ./wire/... ./streams/... ./sql/... ./client/... ./history/... ./directory/... ./edge/... ./workers/... ./api/... ./audit/... ./cmd/...
 
 # The version comes from above: a checkout without its history, or one that belongs to somebody else, builds as well.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,9 +34,10 @@ const (
 // Config is what the API needs to know. A zero field has the default that its comment names.
 type Config struct {
 	Node    chat.NodeID
-	Listen  []string // addresses; port 0 picks a free one
-	Auth    Auth     // default AuthRequired
-	Origins []string // of pages that may ask (CORS); "*": all; none by default
+	Listen  []string          // addresses; port 0 picks a free one; default: a free one of the machine itself
+	Addrs   map[string]string // what else the process listens on; see [streams.Member]
+	Auth    Auth              // default AuthRequired
+	Origins []string          // of pages that may ask (CORS); "*": all; none by default
 
 	MaxBody        int64         // bytes; default 1 MiB
 	RequestTimeout time.Duration // how long a request may take; default 10 s
@@ -53,6 +56,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
+	if len(c.Listen) == 0 {
+		c.Listen = []string{"127.0.0.1:0"}
+	}
 	or(&c.MaxBody, 1<<20)
 	or(&c.RequestTimeout, 10*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
@@ -104,7 +110,7 @@ func New(cfg Config, s *store.Store, c *streams.Conn, h *history.History, d *dir
 	a := &API{cfg: cfg.withDefaults(), store: s, conn: c, history: h, directory: d}
 	a.metrics = newMetrics(a.cfg.Metrics)
 	a.limits = newLimits(a.cfg.AppRate, a.cfg.UserRate)
-	a.handler = a.newHandler()
+	a.handler = a.newHandler(a.endpoints())
 	return a
 }
 
@@ -146,6 +152,7 @@ func (a *API) Run(ctx context.Context) error {
 	defer stopWatching()
 	var watcher, servers sync.WaitGroup
 	watcher.Go(func() { a.watch(watching) })
+	watcher.Go(func() { a.conn.HeedFull(watching) })
 	fault := make(chan error, len(a.listeners))
 	for _, l := range a.listeners {
 		servers.Go(func() {
@@ -185,10 +192,11 @@ func (a *API) watch(ctx context.Context) {
 			return err
 		}
 		a.sight.Store(&sight{members, routes})
-		addrs := make(map[string]string)
-		if all := a.Addrs(); len(all) > 0 {
-			addrs["http"] = all[0]
+		addrs := maps.Clone(a.cfg.Addrs)
+		if addrs == nil {
+			addrs = make(map[string]string)
 		}
+		addrs["http"] = strings.Join(a.Addrs(), " ")
 		return a.conn.Announce(ctx, streams.RoleAPI, a.cfg.Node, addrs)
 	})
 }
@@ -203,7 +211,7 @@ func (a *API) Ready(context.Context) error {
 
 // see returns what is in sight of the edges.
 func (a *API) see() (*sight, error) {
-	if s := a.sight.Load(); s != nil {
+	if s := a.sight.Load(); s != nil && a.conn.Connected() { // without the broker we would not hear of a death
 		return s, nil
 	}
 	return nil, chat.Errorf(chat.Unavailable, "the edges are not in sight; try again")

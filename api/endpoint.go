@@ -37,7 +37,7 @@ type endpoint struct {
 	codes  []chat.Code // beside those that every endpoint may answer with
 	in     *shape
 	out    reflect.Type
-	serve  func(ctx context.Context, c *call, body []byte) (any, error)
+	serve  func(ctx context.Context, c *caller, body []byte) (any, error)
 }
 
 // commonCodes are those that every endpoint may answer with.
@@ -46,21 +46,27 @@ var commonCodes = []chat.Code{
 }
 
 // signCodes are those that every endpoint may answer with for which one must prove who one is.
-var signCodes = []chat.Code{chat.OperatorMissing, chat.SignMissing, chat.SignWrong, chat.SignExpired, chat.SignOtherUser, chat.SenderForbidden}
+var signCodes = []chat.Code{
+	chat.OperatorMissing, chat.SignMissing, chat.SignWrong, chat.SignExpired, chat.SignOtherUser, chat.SenderForbidden, chat.UserMissing,
+}
 
 // define makes a row of the table.
 func define[In, Out any](
-	path, about string, access access, serve func(ctx context.Context, c *call, in *In) (Out, error), codes ...chat.Code,
+	path, about string, access access, serve func(ctx context.Context, c *caller, in *In) (Out, error), codes ...chat.Code,
 ) endpoint {
 	in := shapeOf(reflect.TypeFor[In]())
 	return endpoint{
 		path: path, about: about, access: access, codes: codes, in: in, out: reflect.TypeFor[Out](),
-		serve: func(ctx context.Context, c *call, body []byte) (any, error) {
+		serve: func(ctx context.Context, c *caller, body []byte) (any, error) {
 			x := new(In)
 			if err := in.read(body, x); err != nil {
 				return nil, err
 			}
-			return serve(ctx, c, x)
+			out, err := serve(ctx, c, x)
+			if err != nil && reflect.ValueOf(&out).Elem().IsZero() {
+				return nil, err // no answer, rather than an empty one
+			}
+			return out, err
 		},
 	}
 }
@@ -111,5 +117,6 @@ func (a *API) endpoints() []endpoint {
 		a.conversationEndpoints(),
 		a.messageEndpoints(),
 		a.storedMessageEndpoints(),
+		a.joinedGroupEndpoints(),
 	)
 }

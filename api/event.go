@@ -16,7 +16,7 @@ func frameTo(c wire.Command, payload any, users ...chat.UserID) chat.EventFrame 
 }
 
 // frameBeside is a frame for a user's own other devices.
-func (c *call) frameBeside(command wire.Command, payload any, user chat.UserID) chat.EventFrame {
+func (c *caller) frameBeside(command wire.Command, payload any, user chat.UserID) chat.EventFrame {
 	f := frameTo(command, payload, user)
 	if user == c.user {
 		f.Except = c.except()
@@ -25,7 +25,7 @@ func (c *call) frameBeside(command wire.Command, payload any, user chat.UserID) 
 }
 
 // hook is what the app's webhook is told; nil: the app does not want to know.
-func (c *call) hook(command string, body any) *chat.HookCall {
+func (c *caller) hook(command string, body any) *chat.HookCall {
 	if !c.app.Hooks.On(command) {
 		return nil
 	}
@@ -46,7 +46,7 @@ const hookPatience = 3 * time.Second
 
 // askHook asks the app's before-hook, if it wants to be asked. What it answers with instead of the request's own data comes back; nil: nothing.
 // It may refuse, with a code and words of its own; whether it also refuses by not answering, the app has settled.
-func (a *API) askHook(ctx context.Context, c *call, command string, body any) (json.RawMessage, error) {
+func (a *API) askHook(ctx context.Context, c *caller, command string, body any) (json.RawMessage, error) {
 	if !c.app.Hooks.On(command) {
 		return nil, nil
 	}

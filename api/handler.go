@@ -6,28 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/whaleshark-im/whaleshark/chat"
-	"github.com/whaleshark-im/whaleshark/sql/store"
 )
-
-// envelope is the form of every answer, the original's.
-type envelope struct {
-	Code      chat.Code `json:"code"`
-	Msg       string    `json:"msg"`
-	Data      any       `json:"data"`
-	OK        bool      `json:"ok"`
-	RequestID string    `json:"requestId,omitzero"` // of a request that failed
-}
 
 // The headers that mean something here.
 const (
@@ -43,13 +29,17 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-func (a *API) newHandler() http.Handler {
+func (a *API) newHandler(endpoints []endpoint) http.Handler {
 	mux := http.NewServeMux()
-	for _, e := range a.endpoints() {
+	for _, e := range endpoints {
 		mux.Handle(e.path, a.serve(&e))
 	}
+	mux.Handle("GET /openapi.json", serveDescription(describe(endpoints)))
+	serveDocs(mux)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		a.answer(w, r, "", time.Now(), nil, chat.Errorf(chat.NoEndpoint, "there is no endpoint %s; /docs lists those that there are", r.URL.Path))
+		x := newExchange(w, r, "")
+		path := r.URL.Path
+		a.answer(r.Context(), x, nil, chat.Errorf(chat.NoEndpoint, "there is no endpoint %.*q; /docs lists those that there are", longestLogged, path))
 	})
 	return a.cors(a.identifyRequests(mux))
 }
@@ -74,7 +64,8 @@ func plainID(id string) bool {
 func (a *API) cors(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if origin == "" || !(slices.Contains(a.cfg.Origins, "*") || slices.Contains(a.cfg.Origins, origin)) {
+		allowed := slices.Contains(a.cfg.Origins, "*") || slices.Contains(a.cfg.Origins, origin)
+		if origin == "" || !allowed {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -93,40 +84,44 @@ func (a *API) cors(next http.Handler) http.Handler {
 	})
 }
 
+func newExchange(w http.ResponseWriter, r *http.Request, path string) *exchange {
+	return &exchange{w: w, r: r, path: path, began: time.Now(), caller: caller{id: requestID(r.Context())}}
+}
+
 // serve carries out one endpoint.
 func (a *API) serve(e *endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
+		x := newExchange(w, r, e.path)
 		ctx, cancel := context.WithTimeout(r.Context(), a.cfg.RequestTimeout)
 		defer cancel()
-		data, err := a.carryOut(ctx, e, w, r)
-		a.answer(w, r, e.path, began, data, err)
+		data, err := a.carryOut(ctx, e, x)
+		a.answer(r.Context(), x, data, err)
 	})
 }
 
 // carryOut is what all endpoints have in common. A panic is an internal error, of this request alone.
-func (a *API) carryOut(ctx context.Context, e *endpoint, w http.ResponseWriter, r *http.Request) (data any, err error) {
+func (a *API) carryOut(ctx context.Context, e *endpoint, x *exchange) (data any, err error) {
 	defer func() {
-		if x := recover(); x != nil {
-			a.cfg.Log.ErrorContext(ctx, "a request panicked", "path", e.path, "panic", fmt.Sprint(x), "stack", string(debug.Stack()))
+		if fault := recover(); fault != nil {
+			a.cfg.Log.ErrorContext(ctx, "a request panicked", "path", e.path, "request", x.caller.id,
+				"panic", fmt.Sprint(fault), "stack", string(debug.Stack()))
 			data, err = nil, errPanic
 		}
 	}()
-	if err := e.allows(r.Method); err != nil {
+	if err := e.allows(x.r.Method); err != nil {
 		return nil, err
 	}
-	body, err := a.readBody(w, r)
+	body, err := a.readBody(x.w, x.r)
 	if err != nil {
 		return nil, err
 	}
-	c, err := a.identify(ctx, e, r, body)
-	if err != nil {
+	if err := a.identify(ctx, e, x.r, body, &x.caller); err != nil {
 		return nil, err
 	}
-	if err := a.limits.allow(c, time.Now()); err != nil {
+	if err := a.limits.allow(&x.caller, time.Now()); err != nil {
 		return nil, err
 	}
-	return e.serve(ctx, c, body)
+	return e.serve(ctx, &x.caller, body)
 }
 
 var errPanic = errors.New("the request panicked")
@@ -150,71 +145,6 @@ func (a *API) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, chat.Errorf(chat.BadParameter, "the body did not arrive whole")
 	}
 	return body, nil
-}
-
-// answer writes the envelope. What the client may not see of an error is logged.
-func (a *API) answer(w http.ResponseWriter, r *http.Request, path string, began time.Time, data any, err error) {
-	ctx, id := r.Context(), requestID(r.Context())
-	told := asError(err)
-	if told.Code == chat.Internal || told.Code == chat.Unavailable {
-		a.cfg.Log.WarnContext(ctx, "request failed", "path", r.URL.Path, "request", id, "cause", err)
-	}
-	env := envelope{Code: told.Code, Msg: told.Error(), Data: data, OK: told.Code == chat.OK}
-	if !env.OK {
-		env.RequestID = id
-		if _, none := data.(none); none {
-			env.Data = nil
-		}
-	}
-	if _, empty := data.(none); empty {
-		env.Data = nil
-	}
-	b, encodeErr := json.Marshal(&env, json.Deterministic(true))
-	if encodeErr != nil {
-		a.cfg.Log.ErrorContext(ctx, "an answer cannot be encoded", "path", r.URL.Path, "cause", encodeErr)
-		b = []byte(`{"code":90000,"msg":"internal error","data":null,"ok":false}`)
-		env.Code = chat.Internal
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(len(b)))
-	if env.Code == chat.TooManyRequests {
-		h.Set("Retry-After", "1")
-	}
-	status := http.StatusOK
-	if path == "" || strings.EqualFold(r.Header.Get(headerErrors), "http") {
-		status = statusOf(env.Code)
-	}
-	w.WriteHeader(status)
-	_, _ = w.Write(b) // who has gone misses it
-	a.answered(ctx, r, path, env.Code, status, len(b), time.Since(began))
-}
-
-func (a *API) answered(ctx context.Context, r *http.Request, path string, code chat.Code, status, size int, took time.Duration) {
-	a.metrics.answered(path, code, took)
-	if a.cfg.Answered != nil {
-		a.cfg.Answered(path, code, took)
-	}
-	if a.cfg.AccessLog {
-		a.cfg.Log.LogAttrs(ctx, slog.LevelInfo, "request", slog.String("method", r.Method), slog.String("path", r.URL.Path),
-			slog.String("app", r.URL.Query().Get("appId")), slog.String("user", r.URL.Query().Get("identifier")),
-			slog.Int("code", int(code)), slog.Int("status", status), slog.Int("bytes", size),
-			slog.Duration("took", took), slog.String("request", requestID(ctx)), slog.String("from", r.RemoteAddr))
-	}
-}
-
-// asError is what a client may see of an error.
-func asError(err error) chat.Error {
-	if err == nil {
-		return chat.Error{Code: chat.OK}
-	}
-	if told, ok := errors.AsType[chat.Error](err); ok {
-		return told
-	}
-	if store.Unavailable(err) {
-		return chat.Error{Code: chat.Unavailable}
-	}
-	return chat.Error{Code: chat.Internal}
 }
 
 // statusOf returns the HTTP status of a code, for clients that ask for it.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -50,6 +51,7 @@ func note(path string, code chat.Code, _ time.Duration) {
 // house is everything that the API stands on, in this process: NATS, Postgres, the workers and an edge.
 type house struct {
 	t         testing.TB
+	database  string // its URL
 	store     *store.Store
 	conn      *streams.Conn
 	history   *history.History
@@ -57,12 +59,14 @@ type house struct {
 	api       *API
 	url       string
 	edge      edge.Addrs
+	stopEdge  func()
 }
 
 // open starts a house with the demo data. Change may change the API's config.
 func open(t testing.TB, change ...func(*Config)) *house {
 	t.Helper()
-	h := &house{t: t, store: storetest.New(t)}
+	h := &house{t: t, database: storetest.URL(t)}
+	h.store = storetest.Open(t, h.database)
 	if err := h.store.Seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +116,7 @@ func (h *house) serveClients(ctx context.Context, running *sync.WaitGroup) {
 	station := h.conn.NewStation(node, addrs)
 	e := edge.New(edge.Config{
 		Node: node, TCP: "127.0.0.1:0", WS: "127.0.0.1:0", Auth: edge.AuthOptional, History: h.history, PresenceDelay: -1, DrainWindow: -1,
+		LoginPolicy: chat.ManyDevices,
 	}, station, h.directory)
 	if err := e.Listen(ctx); err != nil {
 		h.t.Fatal(err)
@@ -119,6 +124,7 @@ func (h *house) serveClients(ctx context.Context, running *sync.WaitGroup) {
 	h.edge = e.Addrs()
 	addrs["tcp"], addrs["ws"] = h.edge.TCP, h.edge.WS
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, h.stopEdge = context.WithCancel(ctx)
 	running.Go(func() { _ = station.Serve(serving, e) })
 	running.Go(func() {
 		defer stop()
@@ -160,6 +166,24 @@ func (h *house) eventually(what string, ok func() bool) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// another is the same house with another API, which has these endpoints; nil: all.
+func (h *house) another(endpoints []endpoint, change func(*Config)) *house {
+	h.t.Helper()
+	cfg := h.api.cfg
+	cfg.Metrics = prometheus.NewRegistry()
+	change(&cfg)
+	a := New(cfg, h.store, h.conn, h.history, h.directory)
+	a.sight.Store(h.api.sight.Load())
+	if endpoints != nil {
+		a.handler = a.newHandler(endpoints)
+	}
+	server := httptest.NewServer(a.handler)
+	h.t.Cleanup(server.Close)
+	other := *h
+	other.api, other.url = a, server.URL
+	return &other
 }
 
 // answer is an envelope as a client sees it.
@@ -212,6 +236,7 @@ func (h *house) send(method, path, text string, header http.Header) *answer {
 	if err := json.Unmarshal(raw, a); err != nil {
 		h.t.Fatalf("%s: the answer is no envelope: %v: %.200s", a.asked, err, raw)
 	}
+	holds(h.t, path, text, res.StatusCode, raw, a.OK)
 	return a
 }
 
@@ -230,12 +255,11 @@ func (a *answer) want(code chat.Code, into ...any) *answer {
 }
 
 // mentions checks that the message says something.
-func (a *answer) mentions(what string) *answer {
+func (a *answer) mentions(what string) {
 	a.t.Helper()
 	if !strings.Contains(a.Msg, what) {
 		a.t.Errorf("%s\nanswered %q; want that to mention %q", a.asked, a.Msg, what)
 	}
-	return a
 }
 
 // sign mints a userSign of the demo app.
@@ -252,7 +276,7 @@ func TestMain(m *testing.M) {
 	})
 	if code == 0 && whole {
 		if missing := unseen(); len(missing) > 0 {
-			fmt.Println("never seen in an answer:\n" + strings.Join(missing, "\n"))
+			fmt.Fprintln(os.Stderr, "never seen in an answer:\n"+strings.Join(missing, "\n"))
 			code = 1
 		}
 	}

@@ -6,14 +6,15 @@ import (
 	"net/http"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 )
 
-// call is a request whose sender is known.
-type call struct {
+// caller is who asks, as far as a request tells of him.
+type caller struct {
 	id     string // of the request
 	app    chat.App
 	user   chat.UserID // who acts: the operater
@@ -24,10 +25,10 @@ type call struct {
 }
 
 // key names who acts.
-func (c *call) key() chat.UserKey { return chat.UserKey{App: c.app.ID, User: c.user} }
+func (c *caller) key() chat.UserKey { return chat.UserKey{App: c.app.ID, User: c.user} }
 
 // mayActFor reports why the caller may not do something in the name of a user.
-func (a *API) mayActFor(c *call, u chat.UserID) error {
+func (a *API) mayActFor(c *caller, u chat.UserID) error {
 	if u == c.user || c.admin || !c.signed && a.cfg.Auth == AuthOptional {
 		return nil
 	}
@@ -35,7 +36,7 @@ func (a *API) mayActFor(c *call, u chat.UserID) error {
 }
 
 // except returns the device that asks, whose user knows already what it has asked for; nil if it was not told. Frames go to all others.
-func (c *call) except() *chat.Device {
+func (c *caller) except() *chat.Device {
 	if !c.told {
 		return nil
 	}
@@ -48,44 +49,49 @@ type claims struct {
 	App      *int32 `json:"appId" about:"The app; the query's appId comes before it."`
 	Operater string `json:"operater" is:"max=50" about:"Who asks; the query's identifier comes before it, unless that is an administrator, who may act for others."`
 	Client   *int32 `json:"clientType" is:"enum=0|1|2|3|4|5" about:"The kind of the device that asks; what it has asked for is not sent to itself."`
-	IMEI     string `json:"imei" is:"max=200" about:"The device that asks."`
+	IMEI     string `json:"imei" is:"max=256" about:"The device that asks."`
 }
 
 var claimsShape = shapeOf(reflect.TypeFor[claims]())
 
-// identify finds out who asks, and whether he may. Its checks come in the original's order.
-func (a *API) identify(ctx context.Context, e *endpoint, r *http.Request, body []byte) (*call, error) {
+// identify finds out who asks, and whether he may; c holds as much of it as was found out. Its checks come in the original's order.
+func (a *API) identify(ctx context.Context, e *endpoint, r *http.Request, body []byte, c *caller) error {
 	var said claims
 	if err := claimsShape.read(body, &said); err != nil {
-		return nil, err
+		return err
 	}
 	query := r.URL.Query()
 	app, err := appOf(query.Get("appId"), said.App)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	c := &call{id: requestID(ctx)}
 	if c.app, err = a.directory.App(ctx, app); err != nil {
-		return nil, err
+		return err
 	}
 	if e.access == forAnybody {
 		c.user = chat.UserID(said.Operater)
-		return c, nil
+		return nil
 	}
 	signer := chat.UserID(query.Get("identifier"))
 	if signer == "" {
 		signer = chat.UserID(said.Operater)
 	}
 	if signer == "" {
-		return nil, chat.Error{Code: chat.OperatorMissing}
+		return chat.Error{Code: chat.OperatorMissing}
 	}
-	if n := utf8.RuneCountInString(string(signer)); n > chat.MaxUserID || !utf8.ValidString(string(signer)) {
-		return nil, chat.Errorf(chat.BadParameter, "identifier has at most %d characters", chat.MaxUserID)
+	if !wellFormed(signer) {
+		return chat.Errorf(chat.BadParameter, "identifier has at most %d characters, none of them U+0000", chat.MaxUserID)
 	}
+	c.user = signer
 	if err := a.verify(c, signer, query.Get("userSign")); err != nil {
-		return nil, err
+		return err
 	}
-	return c, a.assume(ctx, e, c, signer, &said)
+	return a.assume(ctx, e, c, signer, &said)
+}
+
+func wellFormed(u chat.UserID) bool {
+	s := string(u)
+	return utf8.RuneCountInString(s) <= chat.MaxUserID && utf8.ValidString(s) && strings.IndexByte(s, 0) < 0
 }
 
 func appOf(query string, body *int32) (chat.AppID, error) {
@@ -103,7 +109,7 @@ func appOf(query string, body *int32) (chat.AppID, error) {
 }
 
 // verify checks the userSign, if there is one or must be.
-func (a *API) verify(c *call, signer chat.UserID, sign string) error {
+func (a *API) verify(c *caller, signer chat.UserID, sign string) error {
 	if sign == "" && a.cfg.Auth == AuthOptional {
 		return nil
 	}
@@ -115,10 +121,10 @@ func (a *API) verify(c *call, signer chat.UserID, sign string) error {
 }
 
 // assume settles whose rights the caller has, and in whose name he acts.
-func (a *API) assume(ctx context.Context, e *endpoint, c *call, signer chat.UserID, said *claims) error {
+func (a *API) assume(ctx context.Context, e *endpoint, c *caller, signer chat.UserID, said *claims) error {
 	u, err := a.directory.User(ctx, chat.UserKey{App: c.app.ID, User: signer})
-	if _, missing := errors.AsType[chat.Error](err); err != nil && !missing {
-		return err
+	if _, missing := errors.AsType[chat.Error](err); err != nil && (!missing || a.cfg.Auth == AuthRequired) {
+		return err // a user who was deleted asks for nothing any more
 	}
 	c.user = signer
 	c.admin = err == nil && u.Admin && (c.signed || a.cfg.Auth == AuthOptional)
@@ -134,7 +140,7 @@ func (a *API) assume(ctx context.Context, e *endpoint, c *call, signer chat.User
 	}
 	c.told = said.Client != nil && said.IMEI != ""
 	switch {
-	case e.access == forOwners && !(c.admin && c.signed):
+	case e.access == forOwners && (!c.admin || !c.signed):
 		return chat.Errorf(chat.AdminOnly, "only an administrator of the app may do this, with a userSign")
 	case e.access == forAdmins && !c.admin && (c.signed || a.cfg.Auth == AuthRequired):
 		return chat.Error{Code: chat.AdminOnly}

@@ -25,17 +25,18 @@ func newLimits(app, user float64) *limits {
 	return &limits{appRate: app, userRate: user, apps: make(map[chat.AppID]*rate.Limiter), users: make(map[chat.UserKey]*rate.Limiter)}
 }
 
-// allow counts a request, and reports whether it is one too many. An administrator who has proved it has no limit but the app's.
-func (l *limits) allow(c *call, now time.Time) error {
+// allow counts a request, and reports whether it is one too many. An administrator who has proved it has no limit but the app's, nor has who does
+// not say who he is. A user's comes first: what he may not ask is not counted against his app.
+func (l *limits) allow(c *caller, now time.Time) error {
 	l.mu.Lock()
 	app := limiterOf(l.apps, c.app.ID, l.appRate)
 	user := limiterOf(l.users, c.key(), l.userRate)
 	l.mu.Unlock()
 	switch {
+	case c.user != "" && (!c.admin || !c.signed) && !user.AllowN(now, 1):
+		return chat.Errorf(chat.TooManyRequests, "a user may make %g requests a second", l.userRate)
 	case !app.AllowN(now, 1):
 		return chat.Errorf(chat.TooManyRequests, "the app may make %g requests a second", l.appRate)
-	case !(c.admin && c.signed) && !user.AllowN(now, 1):
-		return chat.Errorf(chat.TooManyRequests, "a user may make %g requests a second", l.userRate)
 	}
 	return nil
 }

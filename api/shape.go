@@ -33,7 +33,7 @@ type field struct {
 	about    string
 	index    int
 	required bool
-	min, max int64 // 0: no bound
+	min, max int64 // a max of 0 is no bound; nothing is negative unless its min says so
 	enum     []string
 	elem     *shape // of a struct, a list of structs, or a pointer to one
 }
@@ -70,6 +70,26 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
+// flatField is a field and its type, wherever it is embedded.
+type flatField struct {
+	*field
+	typ reflect.Type
+}
+
+// flat returns all members that the shape knows.
+func (s *shape) flat() []flatField {
+	var all []flatField
+	for i := range s.fields {
+		f := &s.fields[i]
+		if f.name == "" {
+			all = append(all, f.elem.flat()...)
+			continue
+		}
+		all = append(all, flatField{f, s.typ.Field(f.index).Type})
+	}
+	return all
+}
+
 func (f *field) parse(tag string) {
 	for word := range strings.SplitSeq(tag, ",") {
 		key, value, _ := strings.Cut(word, "=")
@@ -100,13 +120,14 @@ func number(s string) int64 {
 // lenient reads what the original's reader took: a number for a string, a number within a string, and 0 and 1 for a truth.
 var lenient = json.JoinOptions(
 	jsontext.AllowDuplicateNames(true),
+	jsontext.AllowInvalidUTF8(true), // readString refuses it, and names the member
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readString),
 		json.UnmarshalFromFunc(func(d *jsontext.Decoder, x *int64) error { return readInt(d, x, 64) }),
 		json.UnmarshalFromFunc(func(d *jsontext.Decoder, x *int32) error {
 			var wide int64
 			err := readInt(d, &wide, 32)
-			*x = int32(wide) //nolint:gosec // read as one of 32 bits
+			*x = int32(wide)
 			return err
 		}),
 		json.UnmarshalFromFunc(readBool),

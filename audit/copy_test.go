@@ -53,6 +53,12 @@ func copySaid(c chat.Conversation, u chat.UserID, seq chat.Seq, body string) cha
 	}
 }
 
+// copyReplaced has the app put the message's words in the place of others.
+func copyReplaced(r chat.Record) chat.Record {
+	r.Asked = chat.DigestOf("worse than "+r.Body, "")
+	return r
+}
+
 func newOriginal(t *testing.T) *original {
 	t.Helper()
 	s, url := streamstest.Server(t), storetest.URL(t)
@@ -63,8 +69,8 @@ func newOriginal(t *testing.T) *original {
 	if pair.Partition(2) == others.Partition(2) {
 		t.Fatal("both conversations are in one partition")
 	}
-	o.append(t, copySaid(pair, "alice", 1, "plain words"), copySaid(pair, "bob", 2, "rash words"))
-	o.append(t, copySaid(others, "carol", 1, "dark words"), copySaid(others, "eric", 2, "kind words"))
+	o.append(t, copySaid(pair, "alice", 1, "plain words"), copyReplaced(copySaid(pair, "bob", 2, "rash words")))
+	o.append(t, copySaid(others, "carol", 1, "dark words"), copyReplaced(copySaid(others, "eric", 2, "kind words")))
 	o.append(t, chat.Record{
 		Kind: chat.RecallRecord, Conversation: pair, Sender: by("bob"), MessageID: "r", Seq: 2,
 		Recall: &chat.Recall{Place: recalledAt, Sender: "bob", MessageID: "m2"},

@@ -24,7 +24,7 @@ type Event struct {
 	Revision     chat.Revision  `json:"revision"`
 	Place        chat.Place     `json:"place"`
 	Time         time.Time      `json:"time"`
-	Kind         string         `json:"kind"` // message, refusal, read, recall, recall_refusal, group
+	Kind         string         `json:"kind"` // message, refusal, read, recall, recall_refusal, group, setting
 	Conversation string         `json:"conversation"`
 	From         chat.UserID    `json:"from"`
 	Client       string         `json:"client"`
@@ -34,22 +34,27 @@ type Event struct {
 	Body         string         `json:"body,omitempty"`
 	Extra        string         `json:"extra,omitempty"`
 	Erased       bool           `json:"erased,omitempty"`
+	Replaced     bool           `json:"replaced,omitempty"` // the app had the message say something else
 	Code         chat.Code      `json:"code,omitempty"`
 
 	ReadFrom chat.Seq     `json:"readFrom,omitempty"` // of a read: the position before
 	Target   chat.Place   `json:"target,omitempty"`   // of a recall: the message's place
 	Sender   chat.UserID  `json:"sender,omitempty"`   // of a recall: the message's
 	Change   *GroupChange `json:"change,omitempty"`   // of a group's change
+	Mute     *bool        `json:"mute,omitempty"`     // of a setting
+	Top      *bool        `json:"top,omitempty"`      // of a setting
+	Delete   bool         `json:"delete,omitempty"`   // of a setting
 }
 
 // GroupChange is what has changed in a group.
 type GroupChange struct {
-	What    string        `json:"what"` // created, joined, left, removed, role, muted, group_muted, destroyed, transferred
+	What    string        `json:"what"` // created, joined, left, removed, role, muted, group_muted, destroyed, transferred, group_updated, updated
 	Version int64         `json:"version"`
 	Users   []chat.UserID `json:"users,omitempty"`
 	Role    string        `json:"role,omitempty"`  // of joined and role: ordinary, manager, owner
 	Until   *time.Time    `json:"until,omitempty"` // of muted
 	On      *bool         `json:"on,omitempty"`    // of group_muted
+	Info    string        `json:"info,omitempty"`  // of created, group_updated and updated: a JSON object
 }
 
 // Replay calls f with what happened, in the order of the log, from the log alone. Progress may be nil.
@@ -92,7 +97,7 @@ func (q *Query) wants(stays map[chat.Conversation]*chat.Roster, place chat.Place
 	switch {
 	case q.Conversation != (chat.Conversation{}):
 		return c == q.Conversation
-	case c.App != q.User.App:
+	case c.App != q.User.App, r.Kind == chat.SettingRecord && r.Sender.User != user:
 		return false
 	case c.Kind == chat.Pair:
 		_, takesPart := c.Peer(user)
@@ -117,7 +122,7 @@ func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index in
 		Partition: raw.Partition, Revision: raw.Revision, Place: chat.PlaceOf(base, raw.Revision, index), Time: block.Time.UTC(),
 		Kind: "message", Conversation: r.Conversation.String(),
 		From: r.Sender.User, Client: r.Sender.Client.String(), IMEI: r.Sender.IMEI, MessageID: r.MessageID,
-		Seq: r.Seq, Body: r.Body, Extra: r.Extra, Erased: r.Erased, Code: r.Code,
+		Seq: r.Seq, Body: r.Body, Extra: r.Extra, Erased: r.Erased, Replaced: r.Replaced(), Code: r.Code,
 	}
 	switch r.Kind {
 	case chat.MessageRecord:
@@ -131,20 +136,32 @@ func event(raw streams.RawEntry, block *chat.Block, base chat.Revision, index in
 		e.Kind, e.Target = "recall_refusal", r.Recall.Place
 	case chat.GroupRecord:
 		e.Kind, e.Change = "group", groupChange(r.Change)
+	case chat.SettingRecord:
+		e.Kind, e.Delete = "setting", r.Setting.Delete
+		e.Mute, e.Top = switched(r.Setting.Mute), switched(r.Setting.Top)
 	}
 	return e
+}
+
+func switched(s chat.Switch) *bool {
+	if s == chat.Unset {
+		return nil
+	}
+	on := s == chat.On
+	return &on
 }
 
 var (
 	changeNames = map[chat.ChangeKind]string{
 		chat.GroupCreated: "created", chat.MembersJoined: "joined", chat.MemberLeft: "left", chat.MemberRemoved: "removed", chat.RoleSet: "role",
 		chat.MemberMuted: "muted", chat.GroupMuted: "group_muted", chat.GroupDestroyed: "destroyed", chat.GroupTransferred: "transferred",
+		chat.GroupUpdated: "group_updated", chat.MemberUpdated: "updated",
 	}
 	roleNames = map[chat.MemberRole]string{chat.Ordinary: "ordinary", chat.Manager: "manager", chat.Owner: "owner"}
 )
 
 func groupChange(c *chat.Change) *GroupChange {
-	g := &GroupChange{What: changeNames[c.Kind], Version: c.Version, Users: c.Users}
+	g := &GroupChange{What: changeNames[c.Kind], Version: c.Version, Users: c.Users, Info: c.Info}
 	switch c.Kind { //nolint:exhaustive // the others say no more
 	case chat.MembersJoined, chat.RoleSet:
 		g.Role = roleNames[c.Role]
@@ -171,10 +188,33 @@ func (e Event) String() string {
 		return fmt.Sprintf("%s  %s refused the recall of #%d: %s", line, e.From, e.Seq, e.Code)
 	case e.Kind == "group":
 		return fmt.Sprintf("%s  %s", line, e.Change.line(e.From))
+	case e.Kind == "setting":
+		return fmt.Sprintf("%s  %s %s", line, e.From, e.sets())
 	case e.Erased:
 		return fmt.Sprintf("%s#%d  %s: (erased)", line, e.Seq, e.From)
 	}
 	return fmt.Sprintf("%s#%d  %s: %q", line, e.Seq, e.From, e.Body)
+}
+
+// sets tells in words what is set.
+func (e *Event) sets() string {
+	var words []string
+	for _, s := range []struct {
+		on        *bool
+		does, not string
+	}{{e.Mute, "mutes", "unmutes"}, {e.Top, "pins", "unpins"}} {
+		switch {
+		case s.on == nil:
+		case *s.on:
+			words = append(words, s.does)
+		default:
+			words = append(words, s.not)
+		}
+	}
+	if e.Delete {
+		words = append(words, "deletes his copy")
+	}
+	return strings.Join(words, ", ")
 }
 
 func (g *GroupChange) line(by chat.UserID) string {
@@ -193,6 +233,9 @@ func (g *GroupChange) line(by chat.UserID) string {
 	}
 	if g.On != nil {
 		line += fmt.Sprintf(" %t", *g.On)
+	}
+	if g.Info != "" {
+		line += " " + g.Info
 	}
 	if by != "" {
 		line += ", by " + string(by)

@@ -7,13 +7,16 @@ import (
 	"github.com/whaleshark-im/whaleshark/sql/store"
 )
 
-// rules is what the walk remembers of reads, recalls and groups.
+// rules is what the walk remembers of reads, recalls, groups and settings.
 type rules struct {
 	reads   map[chat.ReadKey]chat.Seq
 	recalls map[chat.Place]expected   // by the place of the message
 	claimed map[chat.Place]chat.Place // what the rows say: the message's place, and the recall's
 	groups  map[chat.Conversation]*group
 	partial map[chat.Conversation]bool // a change of the group was put aside: its rows lack something
+
+	settings map[chat.ReadKey]chat.Settings // up to Postgres's mark
+	unset    map[chat.ReadKey]bool          // a setting was put aside: the user's row lacks something
 }
 
 // group is a group's fold: of all of the log, and of what Postgres's mark covers.
@@ -35,6 +38,9 @@ func newRules() *rules {
 		claimed: make(map[chat.Place]chat.Place),
 		groups:  make(map[chat.Conversation]*group),
 		partial: make(map[chat.Conversation]bool),
+
+		settings: make(map[chat.ReadKey]chat.Settings),
+		unset:    make(map[chat.ReadKey]bool),
 	}
 }
 
@@ -61,6 +67,8 @@ func (r *rules) aside(x *store.Rejected) {
 		r.claim(x.Place, x.Recalled)
 	case chat.GroupRecord:
 		r.partial[x.Record.Conversation] = true
+	case chat.SettingRecord:
+		r.unset[settingKey(&x.Record)] = true
 	}
 }
 
@@ -158,7 +166,7 @@ func (v *verifier) compareStays(ctx context.Context) error {
 	}
 	for c, stays := range wanted {
 		for _, m := range stays {
-			return v.stayFault(c, m.Joined, "postgres does not have %s's stay", m.User)
+			return v.rowFault(c, m.Joined, "postgres does not have %s's stay", m.User)
 		}
 	}
 	return nil
@@ -192,15 +200,15 @@ func (v *verifier) compareStay(wanted map[chat.Conversation]map[stayKey]chat.Mem
 	switch {
 	case ahead(row.At): // what it was at the mark is no longer to be seen
 	case !ok:
-		return v.stayFault(row.Group, row.Joined, "postgres has a stay of %s that the log does not", row.User)
+		return v.rowFault(row.Group, row.Joined, "postgres has a stay of %s that the log does not", row.User)
 	case want != row.Membership:
-		return v.stayFault(row.Group, row.At, "postgres has %s's stay as %+v, want %+v", row.User, row.Membership, want)
+		return v.rowFault(row.Group, row.At, "postgres has %s's stay as %+v, want %+v", row.User, row.Membership, want)
 	}
 	v.report.Stays++
 	return nil
 }
 
-func (v *verifier) stayFault(c chat.Conversation, place chat.Place, format string, args ...any) error {
+func (v *verifier) rowFault(c chat.Conversation, place chat.Place, format string, args ...any) error {
 	e := expected{c.Partition(v.partitions), place.Revision(v.base), place, chat.Record{Conversation: c}}
 	return e.fault(format, args...)
 }

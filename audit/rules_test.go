@@ -42,6 +42,16 @@ func recall(seq chat.Seq, place chat.Place) chat.Record {
 	}
 }
 
+func set(u chat.UserID, s chat.Setting) chat.Record {
+	return chat.Record{Kind: chat.SettingRecord, Conversation: team, Sender: by(u), Setting: &s}
+}
+
+func described(version int64, info string) chat.Record {
+	r := change(chat.GroupUpdated, version)
+	r.Change.Info = info
+	return r
+}
+
 func change(kind chat.ChangeKind, version int64, users ...chat.UserID) chat.Record {
 	return chat.Record{Kind: chat.GroupRecord, Conversation: team, Sender: by("alice"), Change: &chat.Change{Kind: kind, Version: version, Users: users}}
 }
@@ -57,6 +67,8 @@ func teamLog() [][]chat.Record {
 		{
 			read("alice", 2, 3), change(chat.GroupTransferred, 4, "bob"), change(chat.MembersJoined, 5, "eve"), said("eve", 4),
 			{Kind: chat.RecallRefusalRecord, Conversation: team, Sender: by("eve"), Seq: 3, Recall: &chat.Recall{}, Code: chat.NotYours},
+			set("bob", chat.Setting{Mute: chat.On, Top: chat.Off, Delete: true}), set("eve", chat.Setting{Top: chat.On}),
+			described(6, `{"groupName":"Team"}`),
 		},
 	}
 }
@@ -98,7 +110,7 @@ func TestVerifyKnowsEveryKind(t *testing.T) {
 		if err != nil {
 			t.Errorf("postgres is %d blocks behind: %v", behind, err)
 		}
-		if r.Messages != 4 || r.Reads != 2 || r.Recalls != 1 || r.Changes != 5 || r.Refusals != 1 || r.Stays != []int{4, 3, 3, 0}[behind] {
+		if r.Messages != 4 || r.Reads != 2 || r.Recalls != 1 || r.Changes != 6 || r.Settings != 2 || r.Refusals != 1 || r.Stays != []int{4, 3, 3, 0}[behind] {
 			t.Errorf("postgres is %d blocks behind: the report is %+v", behind, r)
 		}
 	}
@@ -109,14 +121,15 @@ func TestVerifyFindsWhatTheLogMayNotSay(t *testing.T) {
 		then chat.Record
 		want string
 	}{
-		"a version again":            {change(chat.MembersJoined, 5, "frank"), "has version 5, want 6"},
-		"a version left out":         {change(chat.MembersJoined, 7, "frank"), "has version 7, want 6"},
+		"a version again":            {change(chat.MembersJoined, 5, "frank"), "has version 5, want 7"},
+		"a version left out":         {change(chat.MembersJoined, 8, "frank"), "has version 8, want 7"},
 		"a read that stays":          {read("alice", 3, 3), "alice reads up to seq 3, and had read up to 3"},
 		"a read of what is not":      {read("bob", 0, 5), "bob reads up to seq 5, and the head is 4"},
 		"a read from elsewhere":      {read("alice", 2, 4), "alice reads from seq 2 on, and had read up to 3"},
 		"a recall again":             {recall(1, at(1, 2)), "was recalled at place 2050 already"},
 		"a recall of what is not":    {recall(4, at(3, 3)), "bob's m4 with seq 4, does not stand at place"},
 		"a recall at another place":  {recall(1, at(1, 3)), "does not stand at place 1027"},
+		"a setting of a stranger":    {set("frank", chat.Setting{Top: chat.On}), "frank sets what is not his"},
 		"a message of somebody else": {said("frank", 5), "frank is no member of the group here"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -132,14 +145,17 @@ func TestVerifyFindsWhatTheLogMayNotSay(t *testing.T) {
 
 func TestVerifyFindsWhatTheRowsMayNotSay(t *testing.T) {
 	for name, c := range map[string]struct{ sql, want string }{
-		"a body that was recalled": {`UPDATE message SET body = 'hi', extra = '', recalled = NULL WHERE seq = 1`, "postgres does not have the message at place"},
-		"a body that is gone":      {`UPDATE message SET body = NULL, extra = NULL WHERE seq = 3`, "postgres has another body"},
-		"a recall of its own":      {`UPDATE message SET body = NULL, extra = NULL, recalled = 1030 WHERE seq = 3`, "recalled, and the log does not"},
-		"a recall elsewhere":       {`UPDATE message SET recalled = 1030 WHERE seq = 1`, "postgres has the message recalled at place 1030"},
-		"a stay that is missing":   {`DELETE FROM membership WHERE user_id = 'alice'`, "postgres does not have alice's stay"},
-		"a stay of its own":        {`INSERT INTO membership SELECT conversation_id, joined, 9, 0, place, 0, app_id, 0, false, 'frank' FROM membership WHERE role = 2`, "a stay of frank that the log does not"},
-		"a stay that never ends":   {`UPDATE membership SET left_place = NULL WHERE left_place > 0`, "postgres has eve's stay as"},
-		"a role of its own":        {`UPDATE membership SET role = 1 WHERE user_id = 'bob'`, "postgres has bob's stay as"},
+		"a body that was recalled":  {`UPDATE message SET body = 'hi', extra = '', recalled = NULL WHERE seq = 1`, "postgres does not have the message at place"},
+		"a body that is gone":       {`UPDATE message SET body = NULL, extra = NULL WHERE seq = 3`, "postgres has another body"},
+		"a recall of its own":       {`UPDATE message SET body = NULL, extra = NULL, recalled = 1030 WHERE seq = 3`, "recalled, and the log does not"},
+		"a recall elsewhere":        {`UPDATE message SET recalled = 1030 WHERE seq = 1`, "postgres has the message recalled at place 1030"},
+		"a stay that is missing":    {`DELETE FROM membership WHERE user_id = 'alice'`, "postgres does not have alice's stay"},
+		"a stay of its own":         {`INSERT INTO membership SELECT conversation_id, joined, 9, 0, place, 0, app_id, 0, false, 'frank' FROM membership WHERE role = 2`, "a stay of frank that the log does not"},
+		"a stay that never ends":    {`UPDATE membership SET left_place = NULL WHERE left_place > 0`, "postgres has eve's stay as"},
+		"settings that are missing": {`DELETE FROM conversation_setting WHERE user_id = 'bob'`, "postgres does not have bob's settings"},
+		"settings of their own":     {`INSERT INTO conversation_setting SELECT conversation_id, 0, 1030, app_id, true, NULL, 'alice' FROM membership WHERE role = 2`, "settings of alice that the log does not"},
+		"another setting":           {`UPDATE conversation_setting SET muted = NULL WHERE user_id = 'bob'`, "postgres has bob's settings as"},
+		"a role of its own":         {`UPDATE membership SET role = 1 WHERE user_id = 'bob'`, "postgres has bob's stay as"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, s, url := play(t, teamLog(), 0)
@@ -188,11 +204,14 @@ func TestReplayTellsWhatAUserCouldSee(t *testing.T) {
 		`3074 10001/g/team v5 eve joined ordinary, by alice`,
 		`3075 10001/g/team#4 eve: "hi"`,
 		`3076 10001/g/team eve refused the recall of #3: not_yours`,
+		`3077 10001/g/team bob mutes, unpins, deletes his copy`,
+		`3078 10001/g/team eve pins`,
+		`3079 10001/g/team v6 group_updated {"groupName":"Team"}, by alice`,
 	}
 	if diff := cmp.Diff(all, tell(audit.Query{Conversation: team})); diff != "" {
 		t.Errorf("the group (-want +got):\n%s", diff)
 	}
-	eves := append(append([]string(nil), all[1:6]...), all[10:]...)
+	eves := append(append(append([]string(nil), all[1:6]...), all[10:13]...), all[14:]...)
 	if diff := cmp.Diff(eves, tell(audit.Query{User: chat.UserKey{App: 10001, User: "eve"}})); diff != "" {
 		t.Errorf("eve (-want +got):\n%s", diff)
 	}

@@ -28,6 +28,7 @@ type Rows interface {
 	Messages(ctx context.Context, lo, hi chat.Place, limit int) ([]store.Message, error)
 	Rejected(ctx context.Context, lo, hi chat.Place) ([]store.Rejected, error)
 	Memberships(ctx context.Context, after store.StayKey, limit int) ([]store.Stay, store.StayKey, error)
+	Settings(ctx context.Context, after store.SettingKey, limit int) ([]store.UserSettings, store.SettingKey, error)
 }
 
 // Fault is the first thing that is not as it must be.
@@ -57,7 +58,7 @@ func (f *Fault) Error() string {
 // Report is what a verification has seen.
 type Report struct {
 	Blocks, Messages, Refusals, Erased int
-	Reads, Recalls, Changes            int
+	Reads, Recalls, Changes, Settings  int
 	Conversations                      int
 	Rows                               int // messages whose row was compared
 	Stays                              int // of members in groups whose row was compared
@@ -71,7 +72,7 @@ type Report struct {
 const windowBlocks = 256
 
 // Verify walks the whole log: each block follows the one before it by its hash, bodies fit their digests, seqs and the versions of
-// groups are dense, who speaks in a group is in it, reads move forward, a recall has its message, and up to Postgres's mark the rows
+// groups are dense, who speaks in a group is in it, reads move forward, a recall has its message, who sets something belongs there, and up to Postgres's mark the rows
 // are those of the log, no more and no fewer. It returns a [*Fault] for the first that is not so.
 // Progress may be nil.
 func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total chat.Revision)) (Report, error) {
@@ -107,6 +108,9 @@ func Verify(ctx context.Context, log Log, rows Rows, progress func(done, total c
 	}
 	if err == nil {
 		err = v.compareStays(ctx)
+	}
+	if err == nil {
+		err = v.compareSettings(ctx)
 	}
 	if err == nil {
 		err = v.marksAreInTheLog()
@@ -222,6 +226,9 @@ func (v *verifier) record(raw streams.RawEntry, index int, r *chat.Record) error
 	case chat.GroupRecord:
 		v.report.Changes++
 		return v.change(&e)
+	case chat.SettingRecord:
+		v.report.Settings++
+		return v.setting(&e)
 	case chat.RefusalRecord, chat.RecallRefusalRecord:
 		v.report.Refusals++
 	}
@@ -336,6 +343,8 @@ func differs(want, got *chat.Record, recalled bool) string {
 		return "message id"
 	case want.Digest != got.Digest:
 		return "digest"
+	case want.Asked != got.Asked:
+		return "digest of what was asked for"
 	case recalled && !got.Erased, got.Erased && !recalled && !want.Erased:
 		return "body"
 	case got.Erased:

@@ -42,6 +42,10 @@ func (r *rows) Memberships(context.Context, store.StayKey, int) ([]store.Stay, s
 	return nil, store.StayKey{}, nil
 }
 
+func (r *rows) Settings(context.Context, store.SettingKey, int) ([]store.UserSettings, store.SettingKey, error) {
+	return nil, store.SettingKey{}, nil
+}
+
 var pair = chat.PairOf(10001, "alice", "bob")
 
 // message is the nth of alice's to bob.
@@ -124,6 +128,12 @@ func TestVerifyNamesTheFault(t *testing.T) {
 		"a row is another": {
 			asIs, func(r *rows) { r.messages[5].Record.Body = "!" },
 			&audit.Fault{Partition: p, Revision: 3, Conversation: pair, Place: place(3, 1), What: "postgres has another body"},
+		},
+		"a row is of another request": {
+			asIs, func(r *rows) { r.messages[5].Record.Asked = chat.DigestOf("something else", "") },
+			&audit.Fault{
+				Partition: p, Revision: 3, Conversation: pair, Place: place(3, 1), What: "postgres has another digest of what was asked for",
+			},
 		},
 		"a row is one too many": {
 			asIs, func(r *rows) { r.messages = append(r.messages, store.Message{Place: place(3, 7), Record: message(7)}) },

@@ -53,7 +53,7 @@ func (s *Sequencer) answerCommitted(p *pending, e Entry) {
 		s.answer(p.q, OK, r.Seq, r.Recall.Place)
 	case RecallRefusalRecord:
 		s.answerRecallRefused(p.q, r)
-	case MessageRecord, ReadRecord, GroupRecord:
+	case MessageRecord, ReadRecord, GroupRecord, SettingRecord:
 		s.answer(p.q, OK, r.Seq, PlaceOf(s.cfg.Base, e.Revision, i))
 	}
 }

@@ -18,10 +18,12 @@ import (
 //
 //	core: int partition · uint previous revision · int time (Unix milliseconds) · uint life · uint low · uint n, n × uint above
 //	      · uint records · for each: byte kind, conversation, device, string message id, and
-//	        of a message: int seq, int message time, 32 bytes digest · of a refusal: int code ·
+//	        of a message: int seq, int message time, 32 bytes digest, and if it was replaced (its kind is 1 + 128 then) 32 bytes
+//	        digest of what was asked for · of a refusal: int code ·
 //	        of a read: int seq, int from, string named · of a recall: int seq, int place, string sender, string message id ·
 //	        of a recall's refusal: int seq, int place, int code · of a group's change: byte kind, int version, uint users,
-//	        each a string, byte role, int until, bool on
+//	        each a string, byte role, int until, byte flags (1 on, 2 info), with that flag: string info · of a setting: byte mute, byte top,
+//	        byte delete (2: silently)
 //
 // The hash covers the core, and the core the digests of the bodies: the log is a chain that an auditor can walk, and that an
 // erased body leaves whole. The encoding itself need not be canonical, for the hash is taken of the bytes as they stand.
@@ -51,6 +53,9 @@ const (
 	blockVersion  = 1
 	maxBlockBytes = 256 << 10
 )
+
+// replacedMessage is the kind of a message in a block if the app had it replaced; in a [Record] it is a MessageRecord with Asked set.
+const replacedMessage = byte(MessageRecord) | 0x80
 
 var errChain = errors.New("the block's hash does not follow from the block before it")
 
@@ -96,7 +101,12 @@ func chain(prev Hash, core []byte) Hash {
 }
 
 func (w *writer) record(r *Record) {
-	w.byte(byte(r.Kind))
+	replaced := r.Kind == MessageRecord && r.Replaced()
+	if replaced {
+		w.byte(replacedMessage)
+	} else {
+		w.byte(byte(r.Kind))
+	}
 	w.conversation(r.Conversation)
 	w.device(r.Sender)
 	w.string(r.MessageID)
@@ -105,6 +115,9 @@ func (w *writer) record(r *Record) {
 		w.int(int64(r.Seq))
 		w.int(r.MessageTime)
 		w.raw(r.Digest[:])
+		if replaced {
+			w.raw(r.Asked[:])
+		}
 	case RefusalRecord:
 		w.int(int64(r.Code))
 	case ReadRecord:
@@ -122,14 +135,21 @@ func (w *writer) record(r *Record) {
 		w.int(int64(r.Code))
 	case GroupRecord:
 		w.change(r.Change)
+	case SettingRecord:
+		w.setting(r.Setting)
 	default:
 		panic(fmt.Sprintf("chat: encode a record of kind %d", r.Kind))
 	}
 }
 
 func (r *reader) record() Record {
+	kind := r.byte()
+	replaced := kind == replacedMessage
+	if replaced {
+		kind = byte(MessageRecord)
+	}
 	x := Record{
-		Kind:         RecordKind(r.byte()),
+		Kind:         RecordKind(kind),
 		Conversation: r.conversation(),
 		Sender:       r.device(),
 		MessageID:    r.string(),
@@ -139,6 +159,12 @@ func (r *reader) record() Record {
 		x.Seq = Seq(r.int())
 		x.MessageTime = r.int()
 		copy(x.Digest[:], r.raw(uint64(len(x.Digest))))
+		if !replaced {
+			break
+		}
+		if copy(x.Asked[:], r.raw(uint64(len(x.Asked)))); !x.Replaced() {
+			r.fail()
+		}
 	case RefusalRecord:
 		x.Code = Code(r.int()) //nolint:gosec // written as an int32
 	case ReadRecord:
@@ -153,6 +179,8 @@ func (r *reader) record() Record {
 		x.Code = Code(r.int()) //nolint:gosec // written as an int32
 	case GroupRecord:
 		x.Change = r.change()
+	case SettingRecord:
+		x.Setting = r.setting()
 	default:
 		r.fail()
 	}

@@ -154,8 +154,23 @@ func (w *writer) change(c *Change) {
 	}
 	w.byte(byte(c.Role))
 	w.int(c.Until)
-	w.bool(c.On)
+	flags := byte(0)
+	if c.On {
+		flags |= changeIsOn
+	}
+	if c.Info != "" {
+		flags |= changeHasInfo
+	}
+	if w.byte(flags); c.Info != "" {
+		w.string(c.Info)
+	}
 }
+
+// The flags of a change. The first one was a bool before there was a second: a change without info is encoded as it was then.
+const (
+	changeIsOn    = 1
+	changeHasInfo = 2
+)
 
 func (r *reader) change() *Change {
 	c := &Change{Kind: ChangeKind(r.byte()), Version: r.int()}
@@ -165,8 +180,13 @@ func (r *reader) change() *Change {
 			c.Users[i] = UserID(r.string())
 		}
 	}
-	c.Role, c.Until, c.On = MemberRole(r.byte()), r.int(), r.bool()
-	if c.Kind < GroupCreated || c.Kind > GroupTransferred || c.Role > Owner {
+	c.Role, c.Until = MemberRole(r.byte()), r.int()
+	flags := r.byte()
+	c.On = flags&changeIsOn != 0
+	if flags&changeHasInfo != 0 {
+		c.Info = r.string()
+	}
+	if c.Kind < GroupCreated || c.Kind > MemberUpdated || c.Role > Owner || flags > changeIsOn|changeHasInfo || len(c.Info) > MaxInfo {
 		r.fail()
 	}
 	return c
@@ -199,8 +219,11 @@ func AppendRequest(b []byte, q *Request) []byte {
 	w.int(int64(q.Seq))
 	w.int(int64(q.Place))
 	w.string(string(q.Named))
-	if q.Kind == AskChange {
+	switch q.Kind { //nolint:exhaustive // the others have no more
+	case AskChange:
 		w.change(q.Change)
+	case AskSetting:
+		w.setting(q.Setting)
 	}
 	return w.b
 }
@@ -227,6 +250,8 @@ func DecodeRequest(b []byte) (*Request, error) {
 	case AskMessage, AskRead, AskRecall:
 	case AskChange:
 		q.Change = r.change()
+	case AskSetting:
+		q.Setting = r.setting()
 	default:
 		r.fail()
 	}

@@ -68,6 +68,29 @@ func sampleOtherBlock() *chat.Block {
 	}
 }
 
+// sampleReplacedBlock has messages that say something else than was asked for.
+func sampleReplacedBlock() *chat.Block {
+	pair := chat.PairOf(10001, "alice", "bob")
+	asked := chat.DigestOf("oh, hell", "x")
+	return &chat.Block{
+		Partition: 3, Prev: 43, Time: time.UnixMilli(1_700_000_000_789), Checkpoint: chat.Checkpoint{Life: 99, Low: 21},
+		Records: []chat.Record{
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m4", Seq: 3, MessageTime: 5,
+				Digest: chat.DigestOf("oh, ****", ""), Body: "oh, ****", Asked: asked,
+			},
+			{
+				Kind: chat.MessageRecord, Conversation: pair, Sender: alice, MessageID: "m5", Seq: 4,
+				Digest: chat.DigestOf("****", ""), Erased: true, Asked: asked,
+			},
+		},
+	}
+}
+
+func sampleVerdict() chat.HookVerdict {
+	return chat.HookVerdict{Kind: chat.HookReplaced, Body: "oh, ****", Extra: "x"}
+}
+
 func sampleRequest() *chat.Request {
 	return &chat.Request{
 		Kind: chat.AskMessage, Conversation: chat.PairOf(10001, "alice", "bob"), Sender: alice, MessageID: "m1", Body: "hi", Extra: "x", MessageTime: 5,
@@ -113,11 +136,17 @@ func TestGoldenForms(t *testing.T) {
 	}
 	golden("block", chat.AppendBlock(nil, sampleBlock(), chat.Hash{1, 2, 3}))
 	golden("block_other", chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{1, 2, 3}))
+	golden("block_info", chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{1, 2, 3}))
+	golden("request_setting", chat.AppendRequest(nil, sampleSettingRequest()))
+	golden("request_info", chat.AppendRequest(nil, sampleInfoRequest()))
+	golden("block_replaced", chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
 	answer := sampleAnswer()
 	golden("answer", chat.AppendAnswer(nil, &answer))
+	verdict := sampleVerdict()
+	golden("verdict", chat.AppendHookVerdict(nil, &verdict))
 }
 
 func TestFormsComeBackAsTheyWere(t *testing.T) {
@@ -132,7 +161,25 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	info := sampleInfoBlock()
+	gotInfo, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, info, chat.Hash{1}), chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := sampleReplacedBlock()
+	gotReplaced, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, replaced, chat.Hash{1}), chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	gotRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotSetting, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleSettingRequest()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gotInfoRequest, err := chat.DecodeRequest(chat.AppendRequest(nil, sampleInfoRequest()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,13 +196,23 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	verdict := sampleVerdict()
+	gotVerdict, err := chat.DecodeHookVerdict(chat.AppendHookVerdict(nil, &verdict))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, diff := range map[string]string{
-		"answer":  cmp.Diff(answer, gotAnswer),
-		"block":   cmp.Diff(block, gotBlock),
-		"other":   cmp.Diff(other, gotOther),
-		"request": cmp.Diff(sampleRequest(), gotRequest),
-		"signal":  cmp.Diff(sampleSignal(), gotSignal),
-		"push":    cmp.Diff(samplePush(), gotPush),
+		"answer":   cmp.Diff(answer, gotAnswer),
+		"verdict":  cmp.Diff(verdict, gotVerdict),
+		"replaced": cmp.Diff(replaced, gotReplaced),
+		"block":    cmp.Diff(block, gotBlock),
+		"other":    cmp.Diff(other, gotOther),
+		"info":     cmp.Diff(info, gotInfo),
+		"set":      cmp.Diff(sampleSettingRequest(), gotSetting),
+		"change":   cmp.Diff(sampleInfoRequest(), gotInfoRequest),
+		"request":  cmp.Diff(sampleRequest(), gotRequest),
+		"signal":   cmp.Diff(sampleSignal(), gotSignal),
+		"push":     cmp.Diff(samplePush(), gotPush),
 	} {
 		if diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -165,8 +222,15 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 
 // TestAFlippedBitIsFound flips each bit of a block in turn: decoding it after its predecessor must fail, or yield the same block.
 func TestAFlippedBitIsFound(t *testing.T) {
+	for _, block := range []*chat.Block{sampleBlock(), sampleReplacedBlock()} {
+		flipBits(t, block)
+	}
+}
+
+func flipBits(t *testing.T, block *chat.Block) {
+	t.Helper()
 	prev := chat.Hash{1}
-	good := chat.AppendBlock(nil, sampleBlock(), prev)
+	good := chat.AppendBlock(nil, block, prev)
 	want, err := chat.DecodeBlockAfter(good, prev)
 	if err != nil {
 		t.Fatal(err)
@@ -196,6 +260,9 @@ func erasureFlag(want, got *chat.Block) bool {
 func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendBlock(nil, sampleBlock(), chat.Hash{}))
 	f.Add(chat.AppendBlock(nil, sampleOtherBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{}))
+	f.Add(chat.AppendBlock(nil, sampleInfoBlock(), chat.Hash{}))
+	f.Add(chat.AppendRequest(nil, sampleSettingRequest()))
 	f.Add(chat.AppendRequest(nil, sampleRequest()))
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))

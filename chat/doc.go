@@ -9,11 +9,15 @@
 //	request       what a device asks of a conversation, not yet judged; it travels through the ingress
 //	answer        what became of a request, for whoever waits for it in a process
 //	message       a request to say something
-//	record        what happened in a conversation: a message with its seq, a refusal, a read, a recall, a change of a group
+//	record        what happened in a conversation: a message with its seq, a refusal, a read, a recall, a change of a group, a setting
 //	roster        who is in a group and who was, with the places between which each may see its records
 //	stay          the time of a user in a group: from the place of his joining to that of his leaving
+//	setting       what a user sets of a conversation for himself alone: muted, at the top, deleted up to there
 //	change        what Postgres has decided of a group: it is carried into the log by the outbox
+//	event         what Postgres has decided beside the groups: devices, webhooks and caches hear of it
 //	cursor        a place up to which a client has everything
+//	call          what an app's webhook is told; each attempt at it names the same event
+//	hook          the question to an app whether a message may be placed; its verdict allows, vetoes or replaces it
 //	status        how a user is seen: offline, online, or what his client says
 //	block         the records committed together, in one revision of the log's bucket
 //	log           all blocks of a partition, in order

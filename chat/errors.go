@@ -57,6 +57,7 @@ const (
 	MessageIDReused Code = 50006
 	MessageMissing  Code = 50007
 	NotYours        Code = 50008
+	Vetoed          Code = 50009
 
 	SignMissing     Code = 60000
 	AppMissing      Code = 60001
@@ -144,6 +145,7 @@ var Codes = []CodeInfo{
 	{MessageIDReused, "message_id_reused", "this messageId was used for another message", false, false},
 	{MessageMissing, "message_missing", "there is no such message in the conversation", false, false},
 	{NotYours, "not_yours", "only its sender, or a group's managers and owner, may recall a message", false, false},
+	{Vetoed, "vetoed", "the app does not allow this message", false, false},
 	{SignMissing, "sign_missing", "a userSign is needed", false, false},
 	{AppMissing, "app_missing", "the app does not exist", false, false},
 	{OperatorMissing, "operator_missing", "who asks is missing: operater, or identifier", false, false},

@@ -1,8 +1,13 @@
 package chat
 
 import (
+	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 )
 
 // Event is what Postgres has decided beside the groups, whose changes are in the log: who is whose friend, how somebody is called, what an app
@@ -65,6 +70,43 @@ type Hooks struct {
 
 // On reports whether the app wants to be told of a command.
 func (h *Hooks) On(command string) bool { return h.URL != "" && slices.Contains(h.Commands, command) }
+
+// Check says what is wrong with hooks.
+func (h *Hooks) Check() error {
+	if h.URL != "" {
+		u, err := url.Parse(h.URL)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			return errors.New("a webhook has a URL such as https://example.org/callback")
+		}
+	}
+	if n := len(h.Secrets); n > 2 {
+		return fmt.Errorf("a webhook has one secret, or two while they are changed; got %d", n)
+	}
+	for _, s := range h.Secrets {
+		if _, err := HookKeyOf(s); err != nil {
+			return err
+		}
+	}
+	for _, c := range h.Commands {
+		if !slices.Contains(HookCommands, c) {
+			return fmt.Errorf("there is no hook %q", c)
+		}
+	}
+	return nil
+}
+
+// HookKeyOf returns the bytes of a secret: those that are written in base64 after whsec_, or the text itself.
+func HookKeyOf(secret string) ([]byte, error) {
+	encoded, ok := strings.CutPrefix(secret, "whsec_")
+	if !ok && secret != "" {
+		return []byte(secret), nil
+	}
+	key, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(key) == 0 {
+		return nil, errors.New("a webhook's secret is any text, or whsec_ and base64")
+	}
+	return key, nil
+}
 
 // The commands of hooks, with the original's names. A before-hook may veto what it is asked about, and some may replace it.
 const (

@@ -67,8 +67,9 @@ type RelationKey struct {
 type Stored struct {
 	Seq      Seq
 	Place    Place
-	Digest   Digest
+	Digest   Digest // of what its sender asked for: what a repeat is held against
 	Recalled bool
+	Replaced bool // an app has put something else into its place
 }
 
 // ReadKey names a user's read position in a conversation.

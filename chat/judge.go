@@ -9,7 +9,8 @@ import (
 type verdictKind uint8
 
 const (
-	hold verdictKind = iota
+	hold  verdictKind = iota
+	await             // the app is asked
 	pass
 	repeat
 	place
@@ -24,6 +25,8 @@ type verdict struct {
 	stored    Stored    // of a repeat
 	read, seq Seq       // of a read: the position before, and the new one, or the one that stands
 	target    *Targeted // of a recall
+
+	replaced *HookVerdict // of a message: what it says instead; nil: what was asked
 }
 
 func refusal(c Code) verdict           { return verdict{kind: refuse, code: c} }
@@ -34,7 +37,7 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 	defer func() {
 		if recover() != nil {
 			v = verdict{kind: refuse, code: Internal, poison: true}
-			if p.q.Kind == AskRead || p.q.Kind == AskChange {
+			if p.q.Kind == AskRead || p.q.Kind == AskChange || p.q.Kind == AskSetting {
 				v.kind = pass // it leaves no refusal
 			}
 		}
@@ -48,6 +51,8 @@ func (b *blockBuilder) judge(p *pending, now time.Time) (v verdict) {
 		return b.judgeRecall(p, now)
 	case AskChange:
 		return b.judgeChange(p, now)
+	case AskSetting:
+		return b.judgeSetting(p, now)
 	}
 	return passOver(Internal, 0)
 }
@@ -63,7 +68,7 @@ func (s *Sequencer) lacks(p *pending, now time.Time) bool {
 		return s.lacksRead(p) || lacks
 	case AskRecall:
 		return s.lacksTarget(p, now) || lacks
-	case AskChange:
+	case AskChange, AskSetting:
 	}
 	return lacks
 }
@@ -100,7 +105,7 @@ func (s *Sequencer) judgeMessage(p *pending, now time.Time) verdict {
 	}
 	switch code, looked := s.maySay(p, now); {
 	case code == OK:
-		return verdict{kind: place}
+		return s.judgeHook(p)
 	case looked && s.know.renew(p):
 		s.lacks(p, now)
 		return verdict{kind: hold}

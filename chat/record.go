@@ -11,6 +11,7 @@ const (
 	RecallRecord        RecordKind = 4 // a message was recalled
 	RecallRefusalRecord RecordKind = 5 // a recall was refused
 	GroupRecord         RecordKind = 6 // a group has changed: its members, their roles, who may speak
+	SettingRecord       RecordKind = 7 // a user has muted or unmuted the conversation for himself, put it to the top, or deleted what he has of it
 )
 
 // Record is what happened in a conversation. Its place follows from where it stands: see [PlaceOf].
@@ -18,7 +19,7 @@ type Record struct {
 	Kind         RecordKind
 	Conversation Conversation
 	Sender       Device // the device that asked; of a group's change only the user who made it, if it was one
-	MessageID    string // the client's own id of the message, or of the recall; of a read and of a group's change: empty
+	MessageID    string // the client's own id of the message, or of the recall; of a read, a setting and a group's change: empty
 
 	// Of a message its number; of a read the newest message that was read; of a recall, or its refusal, the message's (a refusal: as asked).
 	Seq Seq
@@ -28,12 +29,15 @@ type Record struct {
 	Digest      Digest
 	Body        string // empty when Erased
 	Extra       string
-	Erased      bool // the body was erased after the commit; the digest stands
+	Erased      bool   // the body was erased after the commit; the digest stands
+	Asked       Digest // of what the sender asked to say, if the app had it replaced; the zero digest: it was not
 
 	Code   Code    // of a refusal
 	Read   *Read   // of a read
 	Recall *Recall // of a recall; of its refusal the place alone, as asked
 	Change *Change // of a group's change
+
+	Setting *Setting // of a setting: the sender's own
 }
 
 // Read is what a read's record holds beside the reader (the sender) and the seq.
@@ -57,6 +61,26 @@ func (r *Record) ID() ID {
 	return IDOf(r.Conversation, r.Sender.User, r.MessageID)
 }
 
+// Replaced reports whether a message says something else than its sender has asked for.
+func (r *Record) Replaced() bool { return r.Asked != Digest{} }
+
+// AskedFor returns the digest of what a message's sender has asked for.
+func (r *Record) AskedFor() Digest {
+	if r.Replaced() {
+		return r.Asked
+	}
+	return r.Digest
+}
+
+// replace puts something else into a message; if it is the same, nothing has happened.
+func (r *Record) replace(body, extra string) {
+	asked := r.Digest
+	r.Body, r.Extra, r.Digest = body, extra, DigestOf(body, extra)
+	if r.Digest != asked {
+		r.Asked = asked
+	}
+}
+
 // Signal is something that passes and is never in the log. The sequencer and the edges send it to the fan-out of its partition.
 type Signal struct {
 	Kind         SignalKind
@@ -70,7 +94,7 @@ type Signal struct {
 	MessageTime int64
 	Body        string
 	Extra       string
-	Recalled    bool // the message was recalled since: body and extra are empty, and nothing is pushed
+	Recalled    bool // it was recalled since, or an app has replaced what it said: body and extra are empty, and nothing is pushed
 }
 
 // SignalKind tells what a signal says.

@@ -17,6 +17,7 @@ const (
 	AskRead    RequestKind = 2 // to move the reader's position forward
 	AskRecall  RequestKind = 3 // to recall a message
 	AskChange  RequestKind = 4 // to put into the log what Postgres has decided of a group
+	AskSetting RequestKind = 5 // to set what the conversation is to its sender
 )
 
 // Request is what a device asks of a conversation: decoded and authenticated by an edge, not yet judged. A group's change comes from the
@@ -39,6 +40,8 @@ type Request struct {
 	Place  Place   // of a recall: the message's, 0 if the seq is given
 	Named  UserID  // of a read: whose message the reader named; empty: nobody's
 	Change *Change // of a change
+
+	Setting *Setting // of a setting
 }
 
 // ID returns the identity of the message that is asked for.

@@ -111,7 +111,8 @@ func (r *Roster) foldMember(at Place, u UserID, c *Change) {
 		r.change(at, u, func(m *Membership) { m.Role = Owner })
 	case MemberMuted:
 		r.change(at, u, func(m *Membership) { m.MutedUntil = c.Until })
-	case GroupMuted, GroupDestroyed: // concern nobody alone
+	case GroupMuted, GroupDestroyed, GroupUpdated: // concern nobody alone
+	case MemberUpdated: // says nothing of what he may do
 	}
 }
 

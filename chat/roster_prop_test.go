@@ -50,6 +50,9 @@ func (n *naive) fold(at chat.Place, c *chat.Change) {
 		}
 	}
 	for _, u := range c.Users {
+		if c.Kind == chat.MemberUpdated {
+			continue
+		}
 		if c.Kind == chat.GroupCreated || c.Kind == chat.MembersJoined {
 			n.stays = append(n.stays, chat.Membership{User: u, Joined: at, Role: c.Role, At: at})
 			if c.Kind == chat.GroupCreated {
@@ -99,7 +102,7 @@ func (n *naive) next(t *rapid.T, users []chat.UserID, now int64) chat.Change {
 			ordinary = append(ordinary, u)
 		}
 	}
-	kinds := []chat.ChangeKind{chat.GroupMuted, chat.MemberMuted}
+	kinds := []chat.ChangeKind{chat.GroupMuted, chat.MemberMuted, chat.GroupUpdated, chat.MemberUpdated}
 	if len(strangers) > 0 {
 		kinds = append(kinds, chat.MembersJoined, chat.MembersJoined)
 	}
@@ -116,6 +119,10 @@ func (n *naive) next(t *rapid.T, users []chat.UserID, now int64) chat.Change {
 		c.Users, c.Role = strangers[:rapid.IntRange(1, len(strangers)).Draw(t, "joining")], role.Draw(t, "role")
 	case chat.MemberLeft, chat.MemberRemoved, chat.RoleSet, chat.GroupTransferred:
 		c.Users = []chat.UserID{rapid.SampledFrom(ordinary).Draw(t, "user")}
+	case chat.GroupUpdated:
+		c.Info = `{"groupName":"x"}`
+	case chat.MemberUpdated:
+		c.Users, c.Info = []chat.UserID{rapid.SampledFrom(n.members()).Draw(t, "user")}, `{"alias":"x"}`
 	case chat.MemberMuted:
 		c.Users = []chat.UserID{rapid.SampledFrom(n.members()).Draw(t, "user")}
 		c.Until = now + rapid.Int64Range(-1000, 3000).Draw(t, "until")

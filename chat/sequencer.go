@@ -48,7 +48,9 @@ type Sequencer struct {
 	inflight []*pending // of those, the ones in the block whose outcome is awaited
 	block    *Block
 
-	answers []Answer // due; see [Sequencer.Answers]
+	answers []Answer          // due; see [Sequencer.Answers]
+	hooks   map[HookKey]*hook // questions to apps that somebody waits for …
+	unasked []*hook           // … and those of them that are still to be asked
 }
 
 // SequencerConfig is what a sequencer must be told. Zero limits mean the defaults.
@@ -126,6 +128,9 @@ type pending struct {
 	done bool      // nothing of it is awaited; its position may be passed
 
 	index int // of its record in the block in flight; a read has none of its own
+
+	hook    *hook // the question to its app, once it is raised
+	crowded bool  // too many messages of its conversation wait for their app
 }
 
 // NewSequencer returns a sequencer for a partition whose log is empty.
@@ -183,7 +188,7 @@ func (s *Sequencer) fold(e Entry, now time.Time) error {
 			s.recall.add(r.Recall.Place, e.Revision)
 		case GroupRecord:
 			s.groups.fold(r.Conversation, place, r.Change, e.Revision, now)
-		case RefusalRecord, RecallRefusalRecord: // nothing has changed
+		case RefusalRecord, RecallRefusalRecord, SettingRecord: // nothing has changed that is judged by
 		}
 	}
 	s.tail = Mark{e.Revision, e.Block.Hash}
@@ -201,7 +206,7 @@ func (s *Sequencer) foldMessage(r *Record, rev Revision, place Place, now time.T
 		s.heads[r.Conversation] = head{r.Seq, rev, now}
 	}
 	id := r.ID()
-	s.ids.add(id, Stored{Seq: r.Seq, Place: place, Digest: r.Digest}, rev, now)
+	s.ids.add(id, Stored{Seq: r.Seq, Place: place, Digest: r.AskedFor(), Replaced: r.Replaced()}, rev, now)
 	s.filter.Add(id.Prefix())
 	return nil
 }
@@ -231,6 +236,7 @@ func (s *Sequencer) covered(pos Position) bool {
 
 func (s *Sequencer) finish(p *pending) {
 	p.done = true
+	s.unhook(p)
 	if p.q.Kind == AskMessage {
 		delete(s.found, p.id)
 	}
@@ -297,6 +303,8 @@ func newPending(q *Request, pos Position, now time.Time) (*pending, bool) {
 	case AskMessage:
 		p.id = q.ID()
 	case AskRead, AskRecall:
+	case AskSetting:
+		ok = ok && q.Setting != nil
 	case AskChange:
 		ok = ok && q.Conversation.Kind == Group && q.Change != nil
 	default:

@@ -24,9 +24,10 @@ func between(app chat.AppID, from, to string) chat.Conversation {
 
 // ask reads a line of one of
 //
-//	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on]
+//	change  GROUP VERSION KIND USERS [role=ROLE] [until=SECONDS] [on] [info=INFO]
 //	read    USER WITH SEQ [names=USER] [on=DEVICE]
 //	recall  USER WITH ID (seq=SEQ | place=PLACE)
+//	set     USER WITH [on=DEVICE] (mute | unmute | top | untop | delete)…
 //
 // each with reply=SUBJECT where somebody waits for the answer.
 func (x *script) ask(t *testing.T, what string, f []string) {
@@ -46,9 +47,32 @@ func (x *script) ask(t *testing.T, what string, f []string) {
 		q.Kind, q.Conversation = chat.AskRecall, between(1, f[0], f[1])
 		q.Sender, q.MessageID = chat.Device{App: 1, User: chat.UserID(f[0])}, f[2]
 		q.Seq, q.Place = chat.Seq(number(t, option["seq"])), chat.Place(number(t, option["place"]))
+	case "set":
+		q.Kind, q.Conversation = chat.AskSetting, between(1, f[0], f[1])
+		q.Sender = chat.Device{App: 1, User: chat.UserID(f[0]), IMEI: option["on"]}
+		q.Setting = settingOf(f[2:])
 	}
 	x.position++
 	x.s.Offer(x.position, q, x.now)
+}
+
+func settingOf(words []string) *chat.Setting {
+	s := new(chat.Setting)
+	for _, w := range words {
+		switch w {
+		case "mute":
+			s.Mute = chat.On
+		case "unmute":
+			s.Mute = chat.Off
+		case "top":
+			s.Top = chat.On
+		case "untop":
+			s.Top = chat.Off
+		case "delete":
+			s.Delete = true
+		}
+	}
+	return s
 }
 
 func options(f []string) map[string]string {
@@ -73,7 +97,7 @@ func number(t *testing.T, s string) int64 {
 	return n
 }
 
-var changeKinds = []string{"created", "joined", "left", "removed", "role", "mute", "mute-all", "destroyed", "transferred"}
+var changeKinds = []string{"created", "joined", "left", "removed", "role", "mute", "mute-all", "destroyed", "transferred", "updated", "member-updated"}
 
 func (x *script) change(t *testing.T, f []string) *chat.Change {
 	t.Helper()
@@ -92,7 +116,7 @@ func (x *script) change(t *testing.T, f []string) *chat.Change {
 	if s := option["until"]; s != "" {
 		c.Until = x.now.Add(time.Duration(number(t, s)) * time.Second).UnixMilli()
 	}
-	c.On = slices.Contains(f, "on")
+	c.On, c.Info = slices.Contains(f, "on"), option["info"]
 	return c
 }
 

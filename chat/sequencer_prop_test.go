@@ -18,6 +18,7 @@ type world struct {
 	now     time.Time
 	ingress []*chat.Request // position = index + 1
 	sent    map[chat.ID]int // how often each message, or each recall, was asked for
+	set     int             // how many settings were asked for
 
 	log  []entry
 	late []entry // updates that nobody waits for any longer, and that may still arrive
@@ -25,7 +26,8 @@ type world struct {
 	decided map[string]*naive        // what Postgres has decided of each group …
 	outbox  map[string][]chat.Change // … change by change
 
-	mark      int // how many entries Postgres has
+	before    chat.BeforeSend // whether the app is asked
+	mark      int             // how many entries Postgres has
 	down      bool
 	forbidden map[chat.UserID]bool
 
@@ -43,6 +45,7 @@ type owner struct {
 	asked  *chat.Needs // a look-up under way …
 	answer chat.Facts  // … and what Postgres said when it looked
 	at     time.Time   // … when it was asked
+	hooks  []chat.Hook // what the app was asked, and has not answered
 }
 
 const life = 7
@@ -139,6 +142,7 @@ func (w *world) step(o *owner, how outcome) error {
 		}
 	}
 	st := o.s.Step(w.now)
+	o.hooks = append(o.hooks, o.s.Hooks(2)...)
 	if err := w.rightAnswers(o.s.Answers()); err != nil || st.Block == nil {
 		return err
 	}
@@ -184,6 +188,10 @@ func (w *world) answer(o *owner) {
 	o.asked = nil
 }
 
+var verdicts = []chat.HookVerdict{
+	{Kind: chat.HookAllowed}, {Kind: chat.HookReplaced, Body: "z"}, {Kind: chat.HookVetoed}, {Kind: chat.HookFailed}, {Kind: chat.HookReplaced, Body: "\x00"},
+}
+
 // settle lets one healthy owner finish, and checks that every request was answered.
 func (w *world) settle() error {
 	w.down = false
@@ -226,6 +234,9 @@ func (w *world) settle() error {
 		}
 		if n, ok := o.s.Needs(); ok {
 			o.s.Learn(n, w.lookUp(n), w.now, w.now)
+		}
+		for i, h := range o.s.Hooks(len(w.ingress)) {
+			o.s.HookAnswered(h.Key, verdicts[i%len(verdicts)])
 		}
 	}
 	if o.s.Waiting() != 0 || int(o.s.Floor()) != len(w.ingress) {
@@ -293,6 +304,12 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 				}
 			},
 			"recall": func(t *rapid.T) { w.recall(t) },
+			"set": func(t *rapid.T) {
+				w.request(chat.AskSetting, t).Setting = &chat.Setting{
+					Mute: chat.Switch(rapid.IntRange(0, 2).Draw(t, "mute")), Delete: rapid.Bool().Draw(t, "delete"),
+				}
+				w.set++
+			},
 			"step": func(t *rapid.T) {
 				fatal(w.step(pick(t), rapid.SampledFrom(outcomes).Draw(t, "outcome")))
 			},
@@ -302,6 +319,16 @@ func TestSequencerKeepsItsPromises(t *testing.T) {
 				for range 3 {
 					fatal(w.step(o, "ok"))
 					w.answer(o)
+				}
+			},
+			"the app": func(t *rapid.T) {
+				w.before = rapid.SampledFrom([]chat.BeforeSend{0, chat.FailOpen, chat.FailClosed}).Draw(t, "is asked")
+			},
+			"verdict": func(t *rapid.T) {
+				if o := pick(t); len(o.hooks) > 0 {
+					i := rapid.IntRange(0, len(o.hooks)-1).Draw(t, "which")
+					o.s.HookAnswered(o.hooks[i].Key, rapid.SampledFrom(verdicts).Draw(t, "verdict"))
+					o.hooks = slices.Delete(o.hooks, i, i+1)
 				}
 			},
 			"read":   func(t *rapid.T) { w.readIngress(pick(t), rapid.IntRange(1, 5).Draw(t, "n")) },

@@ -22,6 +22,7 @@ type script struct {
 	askedAt  time.Time
 	facts    chat.Facts
 	log      []chat.Entry
+	hooks    map[string]chat.HookKey // what the app was asked, by the message's id
 	rosters  int
 	members  int
 }
@@ -54,6 +55,7 @@ func TestSequencerScripts(t *testing.T) {
 }
 
 func (x *script) begin() {
+	x.hooks = make(map[string]chat.HookKey)
 	x.s = chat.NewSequencer(chat.SequencerConfig{Life: life, IDWindow: 2 * time.Second, RosterLimit: x.rosters, RosterMembers: x.members})
 }
 
@@ -65,7 +67,7 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 			x.send(t, strings.Fields(line))
 		}
 		return ""
-	case "change", "read", "recall":
+	case "change", "read", "recall", "set":
 		for line := range strings.Lines(d.Input) {
 			x.ask(t, d.Cmd, strings.Fields(line))
 		}
@@ -79,6 +81,8 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.settle(t)
 	case "answer":
 		return x.answer()
+	case "app", "hooks", "verdicts":
+		return x.app(t, d)
 	case "postgres-fails":
 		for _, n := range x.asked {
 			x.s.LookUpFailed(n)
@@ -287,7 +291,10 @@ func describe(r *chat.Record) string {
 	case chat.RecallRefusalRecord:
 		return fmt.Sprintf("%s %s %s may not recall #%d at %d: %s", r.Conversation, r.Sender.User, r.MessageID, r.Seq, r.Recall.Place, r.Code)
 	case chat.GroupRecord:
-		return fmt.Sprintf("%s version %d, %d: %v", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users)
+		return strings.TrimSpace(fmt.Sprintf("%s version %d, %d: %v %s", r.Conversation, r.Change.Version, r.Change.Kind, r.Change.Users, r.Change.Info))
+	case chat.SettingRecord:
+		return fmt.Sprintf("%s %s on %s sets mute %d, top %d, delete %t",
+			r.Conversation, r.Sender.User, r.Sender.IMEI, r.Setting.Mute, r.Setting.Top, r.Setting.Delete)
 	}
 	return fmt.Sprintf("kind %d", r.Kind)
 }

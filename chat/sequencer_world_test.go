@@ -96,10 +96,10 @@ func (w *world) relayed() error {
 func (w *world) rightRepeat(s *chat.Signal) error {
 	recalled := false
 	w.walk(len(w.log), func(p placed) {
-		recalled = recalled || p.r.Kind == chat.RecallRecord && p.r.Recall.Place == s.Place
+		recalled = recalled || p.r.Kind == chat.RecallRecord && p.r.Recall.Place == s.Place || p.place == s.Place && p.r.Replaced()
 	})
 	if s.Recalled != recalled || recalled == (s.Body != "") {
-		return fmt.Errorf("%s at %d was recalled: %t; its repeat says %t, %q", s.MessageID, s.Place, recalled, s.Recalled, s.Body)
+		return fmt.Errorf("%s at %d was recalled or replaced: %t; its repeat says %t, %q", s.MessageID, s.Place, recalled, s.Recalled, s.Body)
 	}
 	return nil
 }
@@ -113,6 +113,7 @@ func (w *world) rightAnswers(heard []chat.Answer) error {
 		}
 		q := w.ingress[n]
 		right := q.Kind == chat.AskRead && (a.Code != chat.OK || a.Seq == 0) // one that moves nothing leaves nothing
+		right = right || q.Kind == chat.AskSetting && a.Code != chat.OK
 		w.walk(len(w.log), func(p placed) {
 			r := p.r
 			if r.Conversation != q.Conversation || r.Sender.User != q.Sender.User || r.MessageID != q.MessageID {
@@ -127,6 +128,8 @@ func (w *world) rightAnswers(heard []chat.Answer) error {
 				right = right || a.Code == chat.OK && a.Seq == r.Seq && (a.Place == p.place || a.Place == 0)
 			case chat.RefusalRecord, chat.RecallRefusalRecord:
 				right = right || a.Code == r.Code
+			case chat.SettingRecord:
+				right = right || a.Code == chat.OK && a.Place == p.place && *r.Setting == *q.Setting
 			case chat.GroupRecord:
 			}
 		})
@@ -156,7 +159,7 @@ func (w *world) walk(entries int, f func(placed)) {
 // asked returns the identity of what a record is the answer to; the zero one if nobody is told.
 func asked(r *chat.Record) chat.ID {
 	switch r.Kind {
-	case chat.ReadRecord, chat.GroupRecord:
+	case chat.ReadRecord, chat.GroupRecord, chat.SettingRecord:
 		return chat.ID{}
 	case chat.MessageRecord, chat.RefusalRecord, chat.RecallRecord, chat.RecallRefusalRecord:
 	}
@@ -166,7 +169,7 @@ func asked(r *chat.Record) chat.ID {
 // lookUp is what Postgres answers, and the log for messages that it lacks.
 func (w *world) lookUp(n chat.Needs) chat.Facts {
 	f := chat.Facts{
-		Apps:    map[chat.AppID]chat.App{1: {ID: 1}},
+		Apps:    map[chat.AppID]chat.App{1: appThat(w.before)},
 		Users:   make(map[chat.UserKey]chat.User),
 		Heads:   make(map[chat.Conversation]chat.Seq),
 		IDs:     make(map[chat.ID]chat.Stored),
@@ -193,7 +196,7 @@ func (w *world) lookUp(n chat.Needs) chat.Facts {
 				groups[r.Conversation] = &naive{}
 			}
 			groups[r.Conversation].fold(p.place, r.Change)
-		case chat.RefusalRecord, chat.RecallRefusalRecord:
+		case chat.RefusalRecord, chat.RecallRefusalRecord, chat.SettingRecord:
 		}
 	})
 	w.lookUpMessages(n, recalled, &f)
@@ -218,7 +221,9 @@ func (w *world) lookUpMessages(n chat.Needs, recalled map[chat.Place]bool, f *ch
 		}
 		inPostgres := p.place.Revision(0) <= w.tailOf(w.mark)
 		if inPostgres && slices.Contains(n.IDs, r.ID()) {
-			f.IDs[r.ID()] = chat.Stored{Seq: r.Seq, Place: p.place, Digest: r.Digest, Recalled: recalled[p.place]}
+			f.IDs[r.ID()] = chat.Stored{
+				Seq: r.Seq, Place: p.place, Digest: r.AskedFor(), Recalled: recalled[p.place], Replaced: r.Replaced(),
+			}
 		}
 		for _, t := range n.Targets {
 			if t.Conversation == r.Conversation && (t.Seq == r.Seq || t.Seq == 0 && t.Place == p.place) {
@@ -241,6 +246,7 @@ type audit struct {
 	groups   map[chat.Conversation]*naive
 	reads    map[chat.ReadKey]chat.Seq
 	recalled map[chat.Place]bool
+	set      int
 }
 
 // check holds the whole log against what was promised.
@@ -288,6 +294,8 @@ func (a *audit) record(p placed) error {
 			return fmt.Errorf("%s has version %d after %d", p.r.Conversation, p.r.Change.Version, g.version)
 		}
 		g.fold(p.place, p.r.Change)
+	case chat.SettingRecord:
+		return a.setting(p)
 	case chat.RefusalRecord, chat.RecallRefusalRecord:
 	}
 	return nil
@@ -306,6 +314,9 @@ func (a *audit) message(p placed) error {
 		return fmt.Errorf("%s: request %d was placed after request %d", r.Conversation, r.MessageTime, a.newest[r.Conversation])
 	}
 	a.newest[r.Conversation] = r.MessageTime
+	if q := a.w.ingress[r.MessageTime-1]; chat.DigestOf(q.Body, q.Extra) != r.AskedFor() || r.Replaced() != (r.Body == "z") {
+		return fmt.Errorf("%+v was asked for, and %+v was placed", q, r)
+	}
 	if r.Conversation.Kind == chat.Pair {
 		return nil
 	}
@@ -349,6 +360,21 @@ func (a *audit) recall(p placed) error {
 	}
 	if t.r.Sender.User != r.Sender.User || p.at.Sub(t.at) > 5*time.Second {
 		return fmt.Errorf("%s recalls what %s has said %s before", r.Sender.User, t.r.Sender.User, p.at.Sub(t.at))
+	}
+	return nil
+}
+
+func (a *audit) setting(p placed) error {
+	c, u := p.r.Conversation, p.r.Sender.User
+	if a.set++; a.set > a.w.set {
+		return fmt.Errorf("%d settings were asked for, and there are %d", a.w.set, a.set)
+	}
+	if *p.r.Setting == (chat.Setting{}) {
+		return fmt.Errorf("%s has set nothing in %s", u, c)
+	}
+	_, his := c.Peer(u)
+	if !his && !slices.ContainsFunc(a.groups[c].stays, func(m chat.Membership) bool { return m.User == u }) {
+		return fmt.Errorf("%s has never been in %s", u, c)
 	}
 	return nil
 }

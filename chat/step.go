@@ -11,7 +11,7 @@ type Step struct {
 	Data    []byte   // the block's binary form
 	Repeats []Signal // stored messages that were sent again: their acks are due once more
 	Expired int      // requests that were past their deadline; nobody is told, so they may be sent again
-	Passed  int      // reads that move nothing, and changes that are in already or not next: passed over, and no device is told
+	Passed  int      // reads that move nothing, changes that are in already or not next, settings that may not be: passed over, and no device is told
 	Poison  int      // requests whose judgement panicked; they are refused in the block
 }
 
@@ -122,6 +122,7 @@ type blockBuilder struct {
 	readers  map[ReadKey]*Record    // reads to come at the end of the block, each reader's once
 	reads    []*Record              // … in their order
 	waits    map[ReadKey]bool       // readers whose further reads are for the next block
+	awaited  map[Conversation]int   // messages that wait for their app, and those behind them
 }
 
 func (b *blockBuilder) full(p *pending) bool {
@@ -130,7 +131,7 @@ func (b *blockBuilder) full(p *pending) bool {
 
 // take judges one request, and reports whether it need not wait any longer.
 func (b *blockBuilder) take(p *pending, now time.Time) bool {
-	if b.mustWait(p) {
+	if b.mustWait(p, now) {
 		return false
 	}
 	if now.After(p.q.Deadline) {
@@ -145,6 +146,9 @@ func (b *blockBuilder) take(p *pending, now time.Time) bool {
 	switch v.kind {
 	case hold:
 		b.hold(p)
+		return false
+	case await:
+		b.await(p.q.Conversation)
 		return false
 	case pass:
 		b.out.Passed++
@@ -164,11 +168,15 @@ func (b *blockBuilder) take(p *pending, now time.Time) bool {
 
 // mustWait reports whether a request cannot be judged yet, whatever is known. The order of a conversation is kept; a read alone neither waits
 // for what is before it nor holds up what is behind. What follows a change of a group is judged by the roster after it, in the next block;
-// but for the next change.
-func (b *blockBuilder) mustWait(p *pending) bool {
+// but for the next change. Behind a message that waits for its app, recalls go on as well.
+func (b *blockBuilder) mustWait(p *pending, now time.Time) bool {
 	c := p.q.Conversation
 	if p.q.Kind == AskRead {
 		return b.versions[c] != 0
+	}
+	if b.awaited[c] > 0 && p.q.Kind != AskRecall {
+		b.waitBehind(p, now)
+		return true
 	}
 	if b.held[c] {
 		return true
@@ -197,22 +205,24 @@ func (b *blockBuilder) headOf(c Conversation) Seq {
 func (b *blockBuilder) place(p *pending, v *verdict) {
 	switch p.q.Kind {
 	case AskMessage:
-		b.placeMessage(p)
+		b.placeMessage(p, v.replaced)
 	case AskRead:
 		b.placeRead(p, v.read, v.seq)
 	case AskRecall:
 		b.placeRecall(p, v.target)
 	case AskChange:
 		b.placeChange(p)
+	case AskSetting:
+		b.placeSetting(p)
 	}
 }
 
-func (b *blockBuilder) placeMessage(p *pending) {
+func (b *blockBuilder) placeMessage(p *pending, replaced *HookVerdict) {
 	c := p.q.Conversation
 	seq := b.headOf(c) + 1
 	b.placed[c] = seq
 	b.ids[p.id] = true
-	b.add(p, Record{
+	r := Record{
 		Kind:         MessageRecord,
 		Conversation: c,
 		Sender:       p.q.Sender,
@@ -222,7 +232,11 @@ func (b *blockBuilder) placeMessage(p *pending) {
 		Digest:       DigestOf(p.q.Body, p.q.Extra),
 		Body:         p.q.Body,
 		Extra:        p.q.Extra,
-	})
+	}
+	if replaced != nil {
+		r.replace(replaced.Body, replaced.Extra)
+	}
+	b.add(p, r)
 }
 
 // placeRead keeps a read for the end of the block, where it is above all that it covers. Another read of the same reader goes on with it,
@@ -330,11 +344,16 @@ func (p *pending) bytes() int {
 		for _, u := range q.Change.Users {
 			n += len(u) + 2
 		}
+		n += len(q.Change.Info)
+	}
+	if p.hook != nil {
+		n += len(Digest{}) + len(p.hook.verdict.Body) + len(p.hook.verdict.Extra)
 	}
 	return n
 }
 
-// repeatOf tells of a stored message that was sent again: with what is to be pushed once more, unless it was recalled.
+// repeatOf tells of a stored message that was sent again: with what is to be pushed once more, unless it was recalled. Of one that was
+// replaced only the log has what it says; nothing is pushed then, either.
 func repeatOf(q *Request, s Stored) Signal {
 	r := Signal{
 		Kind:         Repeat,
@@ -344,9 +363,9 @@ func repeatOf(q *Request, s Stored) Signal {
 		Seq:          s.Seq,
 		Place:        s.Place,
 		MessageTime:  q.MessageTime,
-		Recalled:     s.Recalled,
+		Recalled:     s.Recalled || s.Replaced,
 	}
-	if !s.Recalled {
+	if !r.Recalled {
 		r.Body, r.Extra = q.Body, q.Extra
 	}
 	return r

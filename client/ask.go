@@ -111,9 +111,11 @@ func (c *Client) takeMore(f wire.Down) error {
 		return hand(f.Body, wire.ParseReadPosition, h.Read)
 	case wire.RecallNotify:
 		return hand(f.Body, wire.ParseRecalled, h.Recall)
-	case wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup,
+	case wire.AddedMember, wire.CreatedGroup, wire.UpdatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup,
 		wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
 		return hand(f.Body, func(b []byte) (wire.GroupEvent, error) { return wire.ParseGroupEvent(f.Command, b) }, h.Group)
+	case wire.ConversationDelete, wire.ConversationUpdate:
+		return hand(f.Body, func(b []byte) (wire.Setting, error) { return wire.ParseSetting(f.Command, b) }, h.Setting)
 	case wire.GroupNews:
 		return hand(f.Body, wire.ParseNews, h.News)
 	case wire.Typing:

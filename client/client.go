@@ -39,6 +39,7 @@ type Handler struct {
 	Read    func(r wire.ReadPosition)
 	Recall  func(r wire.Recalled)
 	Group   func(e wire.GroupEvent)
+	Setting func(s wire.Setting) // of the user's own
 	News    func(n wire.News)
 	Typing  func(t wire.TypingBy)
 	Status  func(s wire.UserStatus)

@@ -145,7 +145,7 @@ func TestForgottenIsAskedAnew(t *testing.T) {
 
 func TestAnAnswerUnderWayMayBeOfBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var values = []int{1, 2}
+		values := []int{1, 2}
 		c := newCache(Config{}.withDefaults(), func(context.Context, string) (int, error) {
 			value := values[0]
 			values = values[1:]

@@ -62,9 +62,11 @@ func BenchmarkBareUpdate(b *testing.B) {
 
 // devServer is a `whaleshark dev` on a folder of its own.
 type devServer struct {
-	cmd *exec.Cmd
-	dir string
-	tcp string
+	cmd      *exec.Cmd
+	dir      string
+	tcp      string
+	http     string // URL
+	database string // URL
 }
 
 func startDev(b testing.TB, users int) *devServer {
@@ -78,7 +80,7 @@ func startDev(b testing.TB, users int) *devServer {
 	}
 	out := &log{more: make(chan struct{})}
 	cmd := exec.CommandContext(context.Background(), binary, "dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0",
-		"--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
+		"--http", "127.0.0.1:0", "--app-rate", "1000000", "--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -89,7 +91,7 @@ func startDev(b testing.TB, users int) *devServer {
 		_ = cmd.Wait()
 		_ = os.RemoveAll(dir)
 	})
-	address := regexp.MustCompile(`(?s)ready.*TCP +(127\.\S+)`)
+	address := regexp.MustCompile(`(?s)ready.*TCP +(127\.\S+).*HTTP API +(http\S+).*Postgres +(postgres\S+)`)
 	late := time.After(30 * time.Second)
 	for {
 		text, more := out.read()
@@ -98,7 +100,7 @@ func startDev(b testing.TB, users int) *devServer {
 			if out, err := seed.CombinedOutput(); err != nil {
 				b.Fatalf("seed: %v\n%s", err, out)
 			}
-			return &devServer{cmd, dir, m[1]}
+			return &devServer{cmd: cmd, dir: dir, tcp: m[1], http: m[2], database: m[3]}
 		}
 		select {
 		case <-more:

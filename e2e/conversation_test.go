@@ -36,6 +36,7 @@ func TestConversation(t *testing.T) {
 		{"reads move forward and reach the senders", readsMove},
 		{"a group's senders hear once that they were read", groupReads},
 		{"a recall takes what was said away everywhere", recallErases},
+		{"what one sets of a conversation is his alone", settingsAreHis},
 		{"typing arrives and leaves nothing behind", typingPasses},
 		{"a phone kicks another phone, and no browser", phoneKicks},
 		{"those who watch are told who comes and goes", watchersHear},
@@ -51,7 +52,9 @@ func TestConversation(t *testing.T) {
 // create makes a group of alice's.
 func (h *house) create(t *testing.T, id string, members ...chat.UserID) chat.Conversation {
 	t.Helper()
-	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{App: store.DemoApp, ID: id, Owner: "alice", Name: id, Members: members})
+	_, err := h.store.CreateGroup(t.Context(), store.NewGroup{
+		App: store.DemoApp, ID: id, Owner: "alice", Name: id, Type: store.PublicGroup, Members: members,
+	})
 	must(t, err)
 	return chat.GroupOf(store.DemoApp, id)
 }
@@ -230,6 +233,54 @@ func recallErases(s scene) {
 	must(t, phone.recall(in("c"), 1)) // the owner may, at any time
 	all("the owner's recall", []*guest{web, bob}, "1052 alice>c#1")
 	nothingMore("refusals and the repeat are not told", phone, web, bob)
+}
+
+// set asks for a setting as an app server does, in the name of a guest's device.
+func (h *house) set(g *guest, of chat.Conversation, s chat.Setting) {
+	g.t.Helper()
+	done := make(chan error, 1)
+	h.conn.Submit(&chat.Request{
+		Kind: chat.AskSetting, Conversation: of, Sender: g.id, Setting: &s, Deadline: time.Now().Add(10 * time.Second),
+	}, func(err error) { done <- err })
+	must(g.t, <-done)
+}
+
+func settingsAreHis(s scene) {
+	t, h, edges := s.t, s.h, s.edges
+	phone, web := h.guest(t, edges[0], "alice", chat.Android), h.guest(t, edges[1], "alice", chat.Web)
+	b := h.guest(t, edges[1], "b", chat.Web)
+	pair := chat.PairOf(store.DemoApp, "alice", "b")
+	g := h.create(t, "s", "b")
+	all("the group is there", []*guest{phone, web}, "2002 alice>s [alice]")
+	all("they are members", []*guest{phone, web, b}, "2001 alice>s [b]")
+	b.say(with("alice"), "one", 1)
+	all("a message", []*guest{phone, web}, "1103 b>alice#1 one")
+
+	h.set(phone, pair, chat.Setting{Mute: chat.On})
+	web.hears("the other device", "5001 alice>b mute true")
+	h.set(web, g, chat.Setting{Top: chat.On, Mute: chat.Off})
+	phone.hears("the other device", "5001 alice>s mute false top true")
+	h.set(b, pair, chat.Setting{Top: chat.On})
+	cursor := web.leave()
+	h.set(phone, pair, chat.Setting{Delete: true})
+	h.eventually(10*time.Second, "what was deleted to be gone", func() error {
+		if lines := phone.messages(with("b")); len(lines) > 0 {
+			return fmt.Errorf("there is %v", lines)
+		}
+		return nil
+	})
+	if n := len(b.messages(with("alice"))); n != 1 {
+		t.Errorf("the other user has %d messages, want the one", n)
+	}
+	web = h.guest(t, edges[1], "alice", chat.Web, cursor)
+	web.hears("what was missed", "5001 alice>b mute true", "5000 alice>b")
+	b.say(with("alice"), "two", 2)
+	all("it comes back", []*guest{phone, web}, "1103 b>alice#2 two")
+	wantLines(t, "the history", web.messages(with("b")), "1103 b>alice#2 two")
+	if n := web.unread(with("b")); n != 1 {
+		t.Errorf("%d messages are unread, want the new one", n)
+	}
+	nothingMore("the other user is told nothing", phone, web, b)
 }
 
 func typingPasses(s scene) {

@@ -106,14 +106,26 @@ func tell(c wire.Command, payload []byte) (string, error) {
 	case wire.RecallNotify:
 		p, err := wire.ParseRecalled(payload)
 		return at(p.By, p.Where, p.Seq), err
-	case wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup,
-		wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
+	case wire.AddedMember, wire.CreatedGroup, wire.UpdatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember,
+		wire.DestroyGroup, wire.TransferGroup, wire.MuteGroup, wire.SpeakMember:
 		p, err := wire.ParseGroupEvent(c, payload)
 		who := p.Members
 		if p.Member != "" {
 			who = []chat.UserID{p.Member}
 		}
 		return fmt.Sprintf("%s %v", at(p.By, wire.Where{Group: p.Group}, 0), who), err
+	case wire.ConversationDelete, wire.ConversationUpdate:
+		p, err := wire.ParseSetting(c, payload)
+		s := at(p.User, p.Where, 0)
+		for _, x := range []struct {
+			name string
+			is   chat.Switch
+		}{{"mute", p.Mute}, {"top", p.Top}} {
+			if x.is != chat.Unset {
+				s += fmt.Sprintf(" %s %t", x.name, x.is == chat.On)
+			}
+		}
+		return s, err
 	case wire.Typing:
 		p, err := wire.ParseTypingBy(payload)
 		return at(p.From.User, p.Where, 0), err

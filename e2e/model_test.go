@@ -142,7 +142,9 @@ func newModel(t *testing.T, seed uint64, env ...string) *model {
 	for i := range 3 {
 		// The first three own one each, and stay; everybody else comes and goes.
 		id := fmt.Sprint("g", i+1)
-		_, err := m.h.store.CreateGroup(ctx, store.NewGroup{App: modelApp, ID: id, Owner: m.users[i], Name: id, Members: m.users[:8]})
+		_, err := m.h.store.CreateGroup(ctx, store.NewGroup{
+			App: modelApp, ID: id, Owner: m.users[i], Name: id, Type: store.PublicGroup, Members: m.users[:8],
+		})
 		must(err)
 		m.groups = append(m.groups, id)
 	}

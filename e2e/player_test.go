@@ -20,6 +20,7 @@ type player struct {
 	m         *model
 	id        chat.Device
 	transport string
+	protobuf  bool       // it speaks protobuf; half of them do
 	rng       *rand.Rand // owned by play
 	peers     []chat.UserID
 
@@ -63,7 +64,7 @@ type mine struct {
 
 func newPlayer(m *model, user chat.UserID, n int, seed uint64) *player {
 	return &player{
-		m: m, transport: [...]string{"tcp", "ws"}[n%2], rng: rand.New(rand.NewPCG(seed, uint64(n))),
+		m: m, transport: [...]string{"tcp", "ws"}[n%2], protobuf: n%4 >= 2, rng: rand.New(rand.NewPCG(seed, uint64(n))),
 		id:    chat.Device{App: modelApp, User: user, Client: chat.Web, IMEI: fmt.Sprint("d", n)},
 		said:  make(map[chat.Conversation]map[chat.Seq]*heardMessage),
 		reads: make(map[chat.ReadKey]readAt),
@@ -99,7 +100,8 @@ func (p *player) login(ctx context.Context, edge streams.Member, cursor chat.Pla
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	c, err := client.Dial(ctx, client.Config{
-		URL: clientURL(edge, p.transport), Device: p.id, Resume: true, Cursor: cursor, Receipts: true, Ping: 300 * time.Millisecond,
+		URL: clientURL(edge, p.transport), Device: p.id, Protobuf: p.protobuf, Resume: true, Cursor: cursor, Receipts: true,
+		Ping:    300 * time.Millisecond,
 		Handler: client.Handler{Message: p.message, Read: p.read, Recall: p.recall, Pong: p.pong, Ack: p.ack, Frame: p.frame},
 	})
 	if err != nil {

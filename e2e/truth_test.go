@@ -96,7 +96,7 @@ func (x *truth) fold(at chat.Place, r *chat.Record) {
 	case chat.GroupRecord:
 		x.changes++
 		x.change(at, r)
-	case chat.RefusalRecord, chat.RecallRefusalRecord:
+	case chat.RefusalRecord, chat.RecallRefusalRecord, chat.SettingRecord: // nobody sets anything here
 	}
 }
 

@@ -15,9 +15,7 @@ import (
 
 // Limits of what is asked for.
 const (
-	maxWatched      = 200 // users that a session watches
-	maxCustomStatus = 64  // characters
-	maxWatchTTL     = time.Hour
+	maxCustomStatus = 64          // characters
 	fewEvery        = time.Second // how often a session may say that somebody types, and how it is: that is a route written each time
 	fewAtOnce       = 5           // and how many times at once
 )
@@ -190,8 +188,8 @@ func (s *session) status(f *wire.Up, now time.Time) (step, error) {
 
 func (s *session) watch(f *wire.Up) (step, error) {
 	w, err := wire.ParseWatchOf(f.Body)
-	if err == nil && len(w.Users) > maxWatched {
-		err = chat.Errorf(chat.BadParameter, "userIds has %d users; at most %d may be", len(w.Users), maxWatched)
+	if err == nil && len(w.Users) > wire.MaxWatched {
+		err = chat.Errorf(chat.BadParameter, "userIds has %d users; at most %d may be", len(w.Users), wire.MaxWatched)
 	}
 	if err == nil && w.TTL < 0 {
 		err = chat.Errorf(chat.BadParameter, "ttlMs is below 0")
@@ -204,16 +202,8 @@ func (s *session) watch(f *wire.Up) (step, error) {
 			return step{}, err
 		}
 	}
-	boundWatch(&w)
+	w.Bound()
 	return step{watch: &w}, nil
-}
-
-// boundWatch keeps a watch within its limits.
-func boundWatch(w *wire.WatchOf) {
-	w.Users = w.Users[:min(len(w.Users), maxWatched)]
-	if longest := maxWatchTTL.Milliseconds(); w.TTL <= 0 || w.TTL > longest {
-		w.TTL = longest
-	}
 }
 
 // where returns the conversation that a payload tells, be it a pair or a group.

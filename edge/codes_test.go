@@ -39,6 +39,7 @@ var elsewhere = map[chat.Code]string{
 	chat.RecalledAlready: "the sequencer's",
 	chat.MessageMissing:  "the sequencer's",
 	chat.NotYours:        "the sequencer's",
+	chat.Vetoed:          "the sequencer's",
 	chat.Internal:        "a fault of ours; none is known",
 }
 

@@ -48,7 +48,7 @@ func (e *Edge) carryOut(d *chat.Delivery) bool {
 			e.cfg.Log.Error("a watch cannot be read", "err", err)
 			return true
 		}
-		boundWatch(&w)
+		w.Bound()
 		for _, c := range e.sessions.some(d.Sessions) {
 			c.watch(&w)
 		}

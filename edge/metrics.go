@@ -50,8 +50,11 @@ func newMetrics(r prometheus.Registerer, sessions *table) *metrics {
 		wire.Send, wire.SendAck, wire.Receive, wire.GroupSend, wire.GroupSendAck,
 		wire.Read, wire.ReadNotify, wire.ReadReceipt, wire.GroupRead, wire.GroupReadNotify, wire.GroupReadReceipt,
 		wire.Recall, wire.RecallAck, wire.RecallNotify, wire.Typing, wire.Status, wire.StatusNotify, wire.StatusSync, wire.Watch,
-		wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup, wire.TransferGroup,
+		wire.JoinGroup, wire.AddedMember, wire.CreatedGroup, wire.ExitGroup, wire.UpdatedMember, wire.DeletedMember, wire.DestroyGroup, wire.TransferGroup,
 		wire.MuteGroup, wire.SpeakMember, wire.GroupNews, wire.Changes, wire.History, wire.Pull,
+		wire.FriendAdd, wire.FriendUpdate, wire.FriendDelete, wire.FriendRequest, wire.FriendRequestRead, wire.FriendRequestApprove,
+		wire.FriendBlackAdd, wire.FriendBlackDelete, wire.FriendGroupAdd, wire.FriendGroupDelete, wire.FriendGroupMemberAdd,
+		wire.FriendGroupMemberDelete, wire.FriendAllDelete, wire.UserModify,
 		wire.Login, wire.LoginAck, wire.Kick, wire.Logout, wire.Refuse, wire.Ping,
 	}
 	return &metrics{

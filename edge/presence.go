@@ -97,24 +97,16 @@ func (x *watched) share(s wire.UserStatus) *wire.UserStatus {
 	return x.newest
 }
 
-// statusOf returns how a user is seen now: away without a session of a live edge, and otherwise as the session wants that has said so last.
+// statusOf returns how a user is seen now, and remembers which edges it has asked about.
 func (p *presence) statusOf(user chat.UserKey) wire.UserStatus {
-	s := wire.UserStatus{User: user.User, Status: wire.Offline}
-	for _, r := range p.streams.RoutesOf(user) { // in the order in which they were written
-		dead, known := p.dead[r.Edge]
+	return wire.StatusOf(user.User, p.streams.RoutesOf(user), func(edge chat.NodeID) bool {
+		dead, known := p.dead[edge]
 		if !known {
-			dead = p.streams.Dead(r.Edge)
-			p.dead[r.Edge] = dead
+			dead = p.streams.Dead(edge)
+			p.dead[edge] = dead
 		}
-		switch {
-		case dead:
-		case r.Status != 0:
-			s.Status, s.Custom = r.Status, r.Custom
-		case s.Status == wire.Offline:
-			s.Status = wire.Online
-		}
-	}
-	return s
+		return dead
+	})
 }
 
 // forget ends what a session watches.

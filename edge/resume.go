@@ -82,6 +82,12 @@ func framesOf(item *chat.Item, user chat.UserID) []frame {
 			frames = append(frames, frame{command: e.Command, payload: wire.AppendGroupEvent(nil, &e)})
 		}
 		return frames
+	case chat.SettingRecord:
+		var frames []frame
+		for _, s := range wire.SettingsOf(r, item.Place) {
+			frames = append(frames, frame{command: s.Command, payload: wire.AppendSetting(nil, &s)})
+		}
+		return frames
 	default:
 		return nil
 	}
@@ -92,8 +98,8 @@ func framesOf(item *chat.Item, user chat.UserID) []frame {
 func (f frame) tells() bool {
 	switch f.command {
 	case wire.Send, wire.GroupSend, wire.RecallNotify, wire.ReadNotify, wire.ReadReceipt, wire.GroupReadNotify,
-		wire.CreatedGroup, wire.AddedMember, wire.ExitGroup, wire.DeletedMember, wire.UpdatedMember, wire.SpeakMember, wire.MuteGroup,
-		wire.DestroyGroup, wire.TransferGroup:
+		wire.CreatedGroup, wire.UpdatedGroup, wire.AddedMember, wire.ExitGroup, wire.DeletedMember, wire.UpdatedMember, wire.SpeakMember,
+		wire.MuteGroup, wire.DestroyGroup, wire.TransferGroup, wire.ConversationDelete, wire.ConversationUpdate:
 		return true
 	default:
 		return false

@@ -185,7 +185,7 @@ func changesPage(request string, user chat.UserID, s history.Summaries, room *bu
 		peer, _ := x.Conversation.Peer(user)
 		c := wire.ChangedConversation{
 			Where: wire.WhereOf(x.Conversation, peer), Head: x.Head, ChangeAt: x.Place, Read: x.Read, PeerRead: x.PeerRead,
-			Unread: int64(x.Unread), Left: x.Left,
+			Unread: int64(x.Unread), Left: x.Left, Mute: x.Muted, Top: x.Top, Deleted: x.Deleted,
 		}
 		if x.Newest != nil {
 			last := wire.PlacedOf(&x.Newest.Record, x.Newest.Place)

@@ -299,6 +299,33 @@ func TestTheFanOutMayBeBehindALogin(t *testing.T) {
 	})
 }
 
+// TestALoginIsToldOfSettings lets a setting be missed that is also pushed: it is told once.
+func TestALoginIsToldOfSettings(t *testing.T) {
+	h := &told{items: []chat.Item{{Place: 9000, Record: chat.Record{
+		Kind: chat.SettingRecord, Conversation: chat.PairOf(app, "alice", "bob"), Sender: chat.Device{App: app, User: "bob"},
+		Setting: &chat.Setting{Mute: chat.On, Top: chat.Off, Delete: true},
+	}}}}
+	converse(t, Config{Auth: AuthOptional, History: h}, func(te *testEdge) {
+		bob := te.dial(3)
+		bob.write(wire.Login, `{"userId":"bob","cursor":4000}`)
+		if w := bob.readWelcome(); w.Resumed != 1 {
+			t.Errorf("the login is answered with %+v", w)
+		}
+		const where = `{"conversationId":"0_bob_alice","toId":"alice","conversationType":0,"messageKey":9000`
+		bob.want("how it is set", wire.ConversationUpdate, where+`,"sequence":9000,"isMute":1,"isTop":0}`)
+		bob.want("that it is deleted", wire.ConversationDelete, where+`}`)
+		push := &chat.Push{To: 9}
+		for _, c := range []wire.Command{wire.ConversationUpdate, wire.ConversationDelete, wire.UpdatedGroup} {
+			push.Deliveries = append(push.Deliveries, chat.Delivery{
+				Revision: 9, Command: int32(c), Payload: []byte(`{"in":"what was missed"}`), Sessions: []chat.SessionID{1},
+			})
+		}
+		te.Deliver(push)
+		bob.wantIdle("that is all")
+		te.wantCounted("dropped_total", dropResumed, 3)
+	})
+}
+
 func TestALoginThatMissedTooMuchMustPull(t *testing.T) {
 	for name, h := range map[string]*told{
 		"too many":     {truncated: true},

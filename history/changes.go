@@ -18,6 +18,8 @@ type Summary struct {
 	Unread       int        // messages of others after his read position; at most the newest Config.UnreadLimit are looked at, and what the log has beyond Postgres
 	Newest       *chat.Item // the newest message that is his to see; nil: there is none
 	Left         bool       // he is no longer in the group
+	Muted, Top   bool       // as he has set it
+	Deleted      bool       // he has deleted it, and nothing was said since that is his to see
 }
 
 // Summaries is a page of what has changed.
@@ -97,21 +99,8 @@ func (c *cut) changed(ctx context.Context, after chat.Place, limit int) ([]*talk
 
 // summarize looks at what is unread and newest in each of the conversations.
 func (c *cut) summarize(ctx context.Context, talks []*talk) ([]Summary, error) {
-	var spans []chat.Span
-	var recalled []chat.Place
-	for _, t := range talks {
-		if t.Number == 0 {
-			continue
-		}
-		for _, s := range t.spans() {
-			s.Seq = t.Read
-			spans = append(spans, s)
-		}
-		for p := range t.recalled {
-			recalled = append(recalled, p)
-		}
-	}
-	unread, err := c.db.Unread(ctx, c.user.User, spans, recalled, c.h.cfg.UnreadLimit)
+	spans := unreadSpans(talks)
+	unread, err := c.unread(ctx, talks, spans)
 	if err != nil {
 		return nil, err
 	}
@@ -133,26 +122,59 @@ func (c *cut) summarize(ctx context.Context, talks []*talk) ([]Summary, error) {
 	return summaries, nil
 }
 
+// unreadSpans returns what of the conversations is in Postgres and the user's to see, with how far he has read.
+func unreadSpans(talks []*talk) (spans []chat.Span) {
+	for _, t := range talks {
+		if t.Number == 0 {
+			continue
+		}
+		for _, s := range t.spans() {
+			s.Seq = t.Read
+			spans = append(spans, s)
+		}
+	}
+	return spans
+}
+
+// unread counts what is unread in Postgres, by the conversations' numbers.
+func (c *cut) unread(ctx context.Context, talks []*talk, spans []chat.Span) (map[int64]int, error) {
+	var recalled []chat.Place
+	for _, t := range talks {
+		for p := range t.recalled {
+			recalled = append(recalled, p)
+		}
+	}
+	return c.db.Unread(ctx, c.user.User, spans, recalled, c.h.cfg.UnreadLimit)
+}
+
+// unread adds what is unread in the log.
+func (t *talk) unread(stored, limit int) int {
+	for i := range t.items {
+		item := &t.items[i]
+		if r := &item.Record; r.Kind == chat.MessageRecord && r.Sender.User != t.user && r.Seq > t.Read && !item.Recalled {
+			stored++
+		}
+	}
+	return min(stored, limit)
+}
+
 // summary adds what the log has to what is unread and newest in Postgres.
 func (t *talk) summary(unread int, newest *chat.Item, limit int) Summary {
 	for i := range t.items {
-		item := &t.items[i]
-		if r := &item.Record; r.Kind == chat.MessageRecord {
+		if item := &t.items[i]; item.Record.Kind == chat.MessageRecord {
 			newest = item
-			if r.Sender.User != t.user && r.Seq > t.Read && !item.Recalled {
-				unread++
-			}
 		}
 	}
 	s := Summary{
 		Conversation: t.Conversation, Place: t.Changed, Head: t.Head, Read: t.Read, PeerRead: t.PeerRead,
-		Unread: min(unread, limit), Left: t.left(),
+		Unread: t.unread(unread, limit), Left: t.left(), Muted: t.Settings.Mute == chat.On, Top: t.Settings.Top == chat.On,
 	}
 	if newest != nil {
 		item := []chat.Item{*newest}
 		t.blank(item)
 		s.Newest = &item[0]
 	}
+	s.Deleted = t.Settings.Cleared != 0 && s.Newest == nil
 	if s.Left {
 		s.Head = 0
 		if s.Newest != nil {

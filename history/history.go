@@ -25,6 +25,8 @@ type Snapshot interface {
 	Marks(ctx context.Context) (map[chat.Partition]chat.Mark, error)
 	HistoryBeforeJoining(ctx context.Context, app chat.AppID) (bool, error)
 	ChangedTalks(ctx context.Context, user chat.UserKey, after chat.Place, except []int64, limit int) ([]chat.Talk, error)
+	ChangedGroups(ctx context.Context, user chat.UserKey, after chat.Place, except []int64, limit int) ([]chat.Talk, error)
+	NewestPlaces(ctx context.Context, user chat.UserKey) (conversations, groups chat.Place, err error)
 	Talks(ctx context.Context, user chat.UserKey, conversations []chat.Conversation) ([]chat.Talk, error)
 	Unread(ctx context.Context, user chat.UserID, spans []chat.Span, recalled []chat.Place, limit int) (map[int64]int, error)
 	NewestMessages(ctx context.Context, spans []chat.Span) ([]chat.Item, error)

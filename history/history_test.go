@@ -51,6 +51,8 @@ func (w *world) check(h *history.History) {
 		for _, u := range []chat.UserID{pick(w, people), pick(w, people)} {
 			user := chat.UserKey{App: app, User: u}
 			w.checkChanges(h, user)
+			w.checkGroups(h, user)
+			w.checkTotal(h, user)
 			w.checkPull(h, user)
 			w.checkMissed(h, w.device(app, u))
 			for _, of := range []chat.Conversation{
@@ -94,6 +96,37 @@ func (w *world) checkChanges(h *history.History, user chat.UserKey) {
 			cursor, completed = page.Cursor, page.Completed
 		}
 		same(w, paged, want, "two at a time, what has changed for %v after %d", user, after)
+	}
+}
+
+func (w *world) checkGroups(h *history.History, user chat.UserKey) {
+	w.t.Helper()
+	for _, after := range []chat.Place{0, w.place()} {
+		want := w.naive.groups(user, after)
+		page, err := h.Groups(w.t.Context(), user, after, 0)
+		w.must(err)
+		same(w, page.Groups, want, "the groups of %v that have changed after %d", user, after)
+		if !page.Completed || page.Cursor != max(after, w.end()) {
+			w.t.Fatalf("the page of all groups ends at %d, completed %v; want %d", page.Cursor, page.Completed, w.end())
+		}
+		var paged []history.GroupSummary
+		for cursor, completed := after, false; !completed; {
+			page, err := h.Groups(w.t.Context(), user, cursor, 1)
+			w.must(err)
+			paged = append(paged, page.Groups...)
+			cursor, completed = page.Cursor, page.Completed
+		}
+		same(w, paged, want, "one at a time, the groups of %v that have changed after %d", user, after)
+	}
+}
+
+func (w *world) checkTotal(h *history.History, user chat.UserKey) {
+	w.t.Helper()
+	least, most := w.naive.total(user, unreadLimit)
+	got, err := h.TotalUnread(w.t.Context(), user)
+	w.must(err)
+	if got.Total < least.Total || got.Total > most.Total || got.Muted < least.Muted || got.Muted > most.Muted {
+		w.t.Fatalf("%v has %+v unread; want from %+v to %+v", user, got, least, most)
 	}
 }
 

@@ -69,6 +69,26 @@ func (n *naive) stays(c chat.Conversation, u chat.UserID) (stays [][2]chat.Place
 	return stays
 }
 
+// settings returns what a user's settings of a conversation come to, and where the newest one stands.
+func (n *naive) settings(c chat.Conversation, u chat.UserID) (s chat.Setting, cleared, at chat.Place) {
+	for _, i := range n.items {
+		r := i.Record
+		if r.Conversation != c || r.Kind != chat.SettingRecord || r.Sender.User != u {
+			continue
+		}
+		if at = i.Place; r.Setting.Delete {
+			cleared = i.Place
+		}
+		if r.Setting.Mute != 0 {
+			s.Mute = r.Setting.Mute
+		}
+		if r.Setting.Top != 0 {
+			s.Top = r.Setting.Top
+		}
+	}
+	return s, cleared, at
+}
+
 // visible returns the records of a conversation that a user may see: of reads only the newest of each reader.
 func (n *naive) visible(c chat.Conversation, u chat.UserKey) []chat.Item {
 	all := n.of(c)
@@ -79,6 +99,8 @@ func (n *naive) visible(c chat.Conversation, u chat.UserKey) []chat.Item {
 		}
 	}
 	stays := n.stays(c, u.User)
+	_, cleared, _ := n.settings(c, u.User)
+	all = slices.DeleteFunc(all, func(i chat.Item) bool { return i.Place <= cleared })
 	sees := func(p chat.Place, ends chat.Place) bool {
 		if c.Kind == chat.Pair {
 			return true
@@ -118,13 +140,14 @@ func (n *naive) changes(u chat.UserKey, after chat.Place) []history.Summary {
 	for _, c := range n.conversations(u) {
 		s := history.Summary{Conversation: c}
 		visible := n.visible(c, u)
-		if len(visible) == 0 {
-			continue
+		set, cleared, at := n.settings(c, u.User)
+		if s.Place = at; len(visible) > 0 {
+			s.Place = max(at, visible[len(visible)-1].Place)
 		}
-		s.Place = visible[len(visible)-1].Place
 		if s.Place <= after {
 			continue
 		}
+		s.Muted, s.Top = set.Mute == chat.On, set.Top == chat.On
 		peer, _ := c.Peer(u.User)
 		for _, i := range n.of(c) {
 			switch r := i.Record; {
@@ -141,6 +164,7 @@ func (n *naive) changes(u chat.UserKey, after chat.Place) []history.Summary {
 				s.Newest = &i
 			}
 		}
+		s.Deleted = cleared != 0 && s.Newest == nil
 		if stays := n.stays(c, u.User); len(stays) > 0 && stays[len(stays)-1][1] != 1<<60 {
 			s.Left, s.Head = true, 0
 			if s.Newest != nil {
@@ -208,7 +232,78 @@ func (n *naive) pull(u chat.UserKey, last chat.Place, back int) (items []chat.It
 }
 
 func (n *naive) missed(d chat.Device, after, upTo chat.Place) []chat.Item {
-	return slices.DeleteFunc(n.all(chat.UserKey{App: d.App, User: d.User}, after), func(i chat.Item) bool {
+	user := chat.UserKey{App: d.App, User: d.User}
+	items := slices.DeleteFunc(n.all(user, after), func(i chat.Item) bool {
 		return i.Place > upTo || i.Record.Kind == chat.MessageRecord && i.Record.Sender == d
 	})
+	for _, c := range n.conversations(user) {
+		items = append(items, n.missedSettings(c, d.User, after, upTo)...)
+	}
+	slices.SortFunc(items, func(a, b chat.Item) int { return cmp.Compare(a.Place, b.Place) })
+	return items
+}
+
+// missedSettings returns a deletion where it stands, and how the rest is where the newest setting stands, even if that came later.
+func (n *naive) missedSettings(c chat.Conversation, u chat.UserID, after, upTo chat.Place) (items []chat.Item) {
+	now, cleared, at := n.settings(c, u)
+	add := func(p chat.Place, s chat.Setting) {
+		items = append(items, chat.Item{Place: p, Record: chat.Record{
+			Kind: chat.SettingRecord, Conversation: c, Sender: chat.Device{App: c.App, User: u}, Setting: &s,
+		}})
+	}
+	deleted := cleared > after && cleared <= upTo
+	switch {
+	case deleted && cleared == at:
+		now.Delete = true
+	case deleted:
+		add(cleared, chat.Setting{Delete: true})
+	}
+	if at > after && now != (chat.Setting{}) {
+		add(at, now)
+	}
+	return items
+}
+
+// total counts what is unread in all conversations, at least and at most.
+func (n *naive) total(u chat.UserKey, limit int) (least, most history.Unread) {
+	for _, c := range n.conversations(u) {
+		read := chat.Seq(0)
+		for _, i := range n.of(c) {
+			if i.Record.Kind == chat.ReadRecord && i.Record.Sender.User == u.User {
+				read = i.Record.Seq
+			}
+		}
+		low, high := n.unread(u, c, read, limit)
+		least.Total, most.Total = least.Total+low, most.Total+high
+		if set, _, _ := n.settings(c, u.User); set.Mute == chat.On {
+			least.Muted, most.Muted = least.Muted+low, most.Muted+high
+		}
+	}
+	return least, most
+}
+
+// groups returns the groups that have changed after a place.
+func (n *naive) groups(u chat.UserKey, after chat.Place) []history.GroupSummary {
+	var groups []history.GroupSummary
+	for _, c := range n.conversations(u) {
+		if c.Kind == chat.Pair {
+			continue
+		}
+		s := history.GroupSummary{Group: c}
+		for _, i := range n.of(c) {
+			if i.Record.Kind == chat.GroupRecord {
+				s.Place, s.Version = i.Place, i.Record.Change.Version
+				s.Destroyed = s.Destroyed || i.Record.Change.Kind == chat.GroupDestroyed
+			}
+		}
+		stays := n.stays(c, u.User)
+		if end := stays[len(stays)-1][1]; end != 1<<60 {
+			s = history.GroupSummary{Group: c, Place: end, Left: true}
+		}
+		if s.Place > after {
+			groups = append(groups, s)
+		}
+	}
+	slices.SortFunc(groups, func(a, b history.GroupSummary) int { return cmp.Compare(a.Place, b.Place) })
+	return groups
 }

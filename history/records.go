@@ -39,16 +39,22 @@ func (h *History) Messages(
 	}
 	var page Page
 	err := h.conversation(ctx, user, of, func(c *cut, t *talk) error {
-		after, before, err := c.placesOf(ctx, t, from, to)
-		if err != nil {
-			return err
-		}
-		r := reading{c: c, talks: []*talk{t}, after: after, before: before, descending: descending, limit: clamp(limit) + 1}
-		items, err := r.items(ctx)
-		page = pageOf(items, clamp(limit))
+		var err error
+		page, err = c.messages(ctx, t, from, to, descending, clamp(limit))
 		return err
 	})
 	return page, err
+}
+
+// messages returns a page of a conversation's messages with from ≤ seq ≤ to.
+func (c *cut) messages(ctx context.Context, t *talk, from, to chat.Seq, descending bool, limit int) (Page, error) {
+	after, before, err := c.placesOf(ctx, t, from, to)
+	if err != nil {
+		return Page{}, err
+	}
+	r := reading{c: c, talks: []*talk{t}, after: after, before: before, descending: descending, limit: limit + 1}
+	items, err := r.items(ctx)
+	return pageOf(items, limit), err
 }
 
 // openEnd turns the last place of a range into the one behind it. Clients may name any number as the last one.
@@ -66,7 +72,7 @@ func pageOf(items []chat.Item, limit int) Page {
 // conversation calls f with one conversation of the user's.
 func (h *History) conversation(ctx context.Context, user chat.UserKey, of chat.Conversation, f func(*cut, *talk) error) error {
 	return h.cut(ctx, user, func(c *cut) error {
-		talks, err := c.tail(ctx, &of)
+		talks, err := c.tail(ctx, []chat.Conversation{of})
 		if err != nil {
 			return err
 		}
@@ -152,7 +158,7 @@ func (r *reading) holds(t *talk, item *chat.Item) bool {
 		return x.Sender != r.not && t.sees(item)
 	case chat.ReadRecord:
 		newest, again := t.reads[x.Sender.User]
-		return r.all && (!again || newest.Place == item.Place)
+		return r.all && (!again || newest.Place == item.Place) && item.Place > t.Settings.Cleared
 	case chat.RecallRecord, chat.GroupRecord:
 		return r.all && t.sees(item)
 	default:

@@ -19,17 +19,18 @@ import (
 )
 
 // populate writes the rows of a user "hub" with so many conversations (a tenth of them groups, and of those a tenth wide), and of as many
-// pairs of others as it takes, with 50 messages each. The hub's conversation number i has changed last at place 1_000_000_000 + i.
+// pairs of others as it takes, with 50 messages each. The hub's conversation number i has changed last at place 1_000_000_000 + i. A third of
+// all conversations have settings of both users that are older.
 func populate(tb testing.TB, db *pgx.Conn, conversations, messages int) {
 	tb.Helper()
 	all := messages / 50
 	for _, sql := range []string{
 		`INSERT INTO app (app_id, keys) VALUES (10001, '{k}')`,
 		fmt.Sprintf(`
-		INSERT INTO conversation (app_id, token, head, last_place, changed, kind, a, b, wide)
+		INSERT INTO conversation (app_id, token, head, last_place, changed, version, group_place, kind, a, b, wide)
 		SELECT 10001, CASE WHEN i > %[1]d THEN '10001/p/a' || i || '/b' || i WHEN i %% 10 = 0 THEN '10001/g/g' || i
 			WHEN i %% 10 < 5 THEN '10001/p/hub/peer' || i ELSE '10001/p/abe' || i || '/hub' END,
-			50, 1000000000 + i, 1000000000 + i, (i <= %[1]d AND i %% 10 = 0)::integer,
+			50, 1000000000 + i, 1000000000 + i, 1, 1000000000 + i, (i <= %[1]d AND i %% 10 = 0)::integer,
 			CASE WHEN i > %[1]d THEN 'a' || i WHEN i %% 10 = 0 THEN 'g' || i WHEN i %% 10 < 5 THEN 'hub' ELSE 'abe' || i END,
 			CASE WHEN i > %[1]d THEN 'b' || i WHEN i %% 10 = 0 THEN '' WHEN i %% 10 < 5 THEN 'peer' || i ELSE 'hub' END,
 			i <= %[1]d AND i %% 100 = 0
@@ -43,6 +44,9 @@ func populate(tb testing.TB, db *pgx.Conn, conversations, messages int) {
 		FROM conversation, unnest('{hub,ann,bob,cy}'::text[]) AS u WHERE kind = 1`,
 		`INSERT INTO read_position (conversation_id, seq, place, user_id)
 		SELECT conversation_id, 40, 2, 'hub' FROM conversation WHERE a = 'hub' OR b = 'hub' OR kind = 1`,
+		`INSERT INTO conversation_setting (conversation_id, app_id, user_id, muted, cleared, place)
+		SELECT conversation_id, app_id, u, true, 4, 5 + conversation_id
+		FROM conversation, unnest(CASE WHEN kind = 1 THEN '{hub,ann}'::text[] ELSE ARRAY[a, b] END) AS u WHERE conversation_id % 3 = 0`,
 		`VACUUM ANALYZE`,
 	} {
 		if _, err := db.Exec(tb.Context(), sql); err != nil {
@@ -131,8 +135,39 @@ func TestTheCostFollowsWhatHasChanged(t *testing.T) {
 			if limit := float64(8*changed + 40); rows > limit || len(scanned) > 0 {
 				t.Errorf("for %d changed conversations Postgres reads %.0f rows, and %v from end to end; want %.0f at most", changed, rows, scanned, limit)
 			}
+			// A tenth of the conversations are groups.
+			groups, err := h.Groups(t.Context(), hub, after, 0)
+			if want := (changed + 9) / 10; err != nil || len(groups.Groups) != want {
+				t.Fatalf("got %d groups, %v; want %d", len(groups.Groups), err, want)
+			}
+			p = explain(t, db, store.ChangedGroups, 101, 10001, "hub", int64(after), []int64{})
+			rows, scanned = p.visited()
+			if limit := float64(changed + 40); rows > limit || len(scanned) > 0 {
+				t.Errorf("for %d changed groups Postgres reads %.0f rows, and %v from end to end; want %.0f at most", changed/10, rows, scanned, limit)
+			}
 		})
 	}
+	t.Run("settings", func(t *testing.T) {
+		if _, err := db.Exec(t.Context(), `UPDATE conversation_setting SET place = 2000000000 + place WHERE user_id = 'hub' AND conversation_id <= 30`); err != nil {
+			t.Fatal(err)
+		}
+		const after = 1_500_000_000
+		page, err := h.Changes(t.Context(), hub, after, 0)
+		if err != nil || len(page.Summaries) != 10 || !page.Completed || !page.Summaries[0].Muted {
+			t.Fatalf("got %+v, %v; want the 10 conversations that were muted", page, err)
+		}
+		rows, scanned := explain(t, db, store.ChangedTalks, "hub", 101, 10001, after, []int64{}).visited()
+		if limit := float64(8*10 + 40); rows > limit || len(scanned) > 0 {
+			t.Errorf("for 10 settings Postgres reads %.0f rows, and %v from end to end; want %.0f at most", rows, scanned, limit)
+		}
+	})
+	t.Run("the newest places", func(t *testing.T) {
+		// Of groups, of which there are 100, each is looked at.
+		p := explain(t, db, store.NewestPlaces, 10001, "hub")
+		if rows, scanned := p.visited(); rows > 250 || len(scanned) > 0 {
+			t.Errorf("Postgres reads %.0f rows, and %v from end to end", rows, scanned)
+		}
+	})
 	t.Run("pages", func(t *testing.T) {
 		ids := []int64{1, 2, 10, 100}
 		lows, highs := []int64{0, 0, 0, 0}, slices.Repeat([]int64{1 << 53}, 4)

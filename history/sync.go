@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -17,6 +18,15 @@ type Pulled struct {
 
 // Pull returns the messages of all the user's conversations at places above last, at most limit of them.
 func (h *History) Pull(ctx context.Context, user chat.UserKey, last chat.Place, limit int) (Pulled, error) {
+	return h.pull(ctx, user, last, limit, func(*talk) bool { return true })
+}
+
+// PullPairs is [History.Pull] of pairs alone.
+func (h *History) PullPairs(ctx context.Context, user chat.UserKey, last chat.Place, limit int) (Pulled, error) {
+	return h.pull(ctx, user, last, limit, (*talk).isPair)
+}
+
+func (h *History) pull(ctx context.Context, user chat.UserKey, last chat.Place, limit int, of func(*talk) bool) (Pulled, error) {
 	limit = clamp(limit)
 	pulled := Pulled{MaxKey: last, Completed: true}
 	err := h.cut(ctx, user, func(c *cut) error {
@@ -24,6 +34,7 @@ func (h *History) Pull(ctx context.Context, user chat.UserKey, last chat.Place, 
 		if err != nil {
 			return err
 		}
+		talks = slices.DeleteFunc(talks, func(t *talk) bool { return !of(t) })
 		r := reading{c: c, talks: talks, after: last, before: lastPlace, descending: true, limit: h.cfg.PullLimit + 1}
 		items, err := r.items(ctx)
 		if err != nil || len(items) == 0 {
@@ -42,8 +53,8 @@ func (h *History) Pull(ctx context.Context, user chat.UserKey, last chat.Place, 
 }
 
 // Missed returns what happened for a device after a place and up to a revision, in order: the messages of its user's conversations that it has
-// not sent itself, recalls, changes of his groups, and of reads his own positions and those of the other users of pairs. If that is more
-// than limit, it returns nothing but that.
+// not sent itself, recalls, changes of his groups, of reads his own positions and those of the other users of pairs, and his settings: as they are
+// now, though that came later. If that is more than limit, it returns nothing but that.
 func (h *History) Missed(
 	ctx context.Context, device chat.Device, after chat.Place, upTo chat.Revision, limit int,
 ) (missed []chat.Item, truncated bool, err error) {
@@ -55,6 +66,10 @@ func (h *History) Missed(
 		}
 		r := reading{c: c, talks: talks, after: after, before: h.PlaceAfter(upTo) + 1, limit: limit + 1, all: true, not: device}
 		missed, err = r.items(ctx)
+		for _, t := range talks {
+			missed = append(missed, t.settings(r.after, r.before)...)
+		}
+		slices.SortFunc(missed, func(a, b chat.Item) int { return cmp.Compare(a.Place, b.Place) })
 		return err
 	})
 	if len(missed) > limit {

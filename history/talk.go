@@ -17,6 +17,7 @@ type talk struct {
 	items    []chat.Item               // of the log, in the order of their places; no reads
 	reads    map[chat.UserID]chat.Item // of the log, the newest of each reader
 	recalled map[chat.Place]bool       // messages that the log recalls, Postgres's too
+	setAt    chat.Place                // where the log has the newest setting of the user's; 0: nowhere
 }
 
 // lastPlace is above every place.
@@ -39,19 +40,22 @@ func (t *talk) left() bool {
 	return !t.isPair() && len(t.Stays) > 0 && t.Stays[len(t.Stays)-1].Left != 0
 }
 
-// spans returns the places between which messages are the user's to see.
+// spans returns the places between which messages are the user's to see: what he has deleted is not.
 func (t *talk) spans() []chat.Span {
-	all := chat.Span{Number: t.Number, Conversation: t.Conversation, Before: lastPlace}
+	cleared := t.Settings.Cleared
+	all := chat.Span{Number: t.Number, Conversation: t.Conversation, After: cleared, Before: lastPlace}
 	if t.isPair() {
 		return []chat.Span{all}
 	}
 	var spans []chat.Span
 	for _, s := range t.Stays {
-		all.After, all.Before = s.Joined, cmp.Or(s.Left, lastPlace)
-		spans = append(spans, all)
+		all.After, all.Before = max(s.Joined, cleared), cmp.Or(s.Left, lastPlace)
+		if all.After < all.Before {
+			spans = append(spans, all)
+		}
 	}
 	if t.early && len(spans) > 0 {
-		all.After = 0
+		all.After = cleared
 		return []chat.Span{all}
 	}
 	return spans
@@ -95,7 +99,7 @@ func (t *talk) news() (place chat.Place) {
 	for _, r := range t.reads {
 		place = max(place, r.Place)
 	}
-	return place
+	return max(place, t.setAt)
 }
 
 // add takes in a record of the log. What is not his to see goes in the end: a later record may let him see what was before.
@@ -111,14 +115,22 @@ func (t *talk) add(item chat.Item) {
 	case chat.ReadRecord:
 		t.read(item)
 		return
+	case chat.SettingRecord:
+		if r.Sender.User == t.user {
+			t.Settings.Fold(item.Place, r.Setting)
+			t.setAt = item.Place
+		}
+		return
 	default: // a refusal is its sender's alone
 		return
 	}
 	t.items = append(t.items, item)
 }
 
-// change takes in a change of the group, as far as it concerns the user.
+// change takes in a change of the group: of its members, as far as it concerns the user.
 func (t *talk) change(at chat.Place, c *chat.Change) {
+	t.Version, t.VersionAt = c.Version, at
+	t.Destroyed = t.Destroyed || c.Kind == chat.GroupDestroyed
 	if !slices.Contains(c.Users, t.user) {
 		return
 	}
@@ -144,6 +156,30 @@ func (t *talk) read(item chat.Item) {
 	t.reads[r.Sender.User] = item
 }
 
+// settings returns the user's settings as records after a place: a deletion where it stands, if that is before another place, and how the rest
+// is now where the newest of them stands, wherever that is. Of that nothing is lost by it, for the newest may set only one thing.
+func (t *talk) settings(after, before chat.Place) []chat.Item {
+	s := &t.Settings
+	if s.At <= after {
+		return nil
+	}
+	item := func(at chat.Place, x chat.Setting) chat.Item {
+		return chat.Item{Place: at, Record: chat.Record{
+			Kind: chat.SettingRecord, Conversation: t.Conversation, Sender: chat.Device{App: t.Conversation.App, User: t.user}, Setting: &x,
+		}}
+	}
+	deleted := after < s.Cleared && s.Cleared < before
+	now := chat.Setting{Mute: s.Mute, Top: s.Top, Delete: deleted && s.Cleared == s.At}
+	var items []chat.Item
+	if deleted && !now.Delete {
+		items = append(items, item(s.Cleared, chat.Setting{Delete: true}))
+	}
+	if now != (chat.Setting{}) {
+		items = append(items, item(s.At, now))
+	}
+	return items
+}
+
 // finish drops what is not the user's to see, and takes the bodies of what was recalled away.
 func (t *talk) finish() {
 	t.items = slices.DeleteFunc(t.items, func(i chat.Item) bool { return !t.sees(&i) })
@@ -158,19 +194,19 @@ func (t *talk) blank(items []chat.Item) {
 	}
 }
 
-// tail returns the user's conversations that the log has records of after the marks; of only one conversation, if one is given. Not all
-// of them have news: a recall blanks messages also for those who have left.
-func (c *cut) tail(ctx context.Context, only *chat.Conversation) (map[chat.Conversation]*talk, error) {
+// tail returns the user's conversations that the log has records of after the marks; or, if some are given, those alone, be they his or not.
+// Not all of them have news: a recall blanks messages also for those who have left.
+func (c *cut) tail(ctx context.Context, only []chat.Conversation) (map[chat.Conversation]*talk, error) {
 	talks := make(map[chat.Conversation]*talk)
+	for _, of := range only {
+		talks[of] = c.empty(of)
+	}
 	for _, e := range c.entries {
 		for i := range e.Block.Records {
-			if of := e.Block.Records[i].Conversation; c.mayBeMine(of) && (only == nil || *only == of) {
+			if of := e.Block.Records[i].Conversation; only == nil && c.mayBeMine(of) {
 				talks[of] = c.empty(of)
 			}
 		}
-	}
-	if only != nil {
-		talks[*only] = c.empty(*only)
 	}
 	if err := c.addStored(ctx, talks); err != nil {
 		return nil, err

@@ -84,7 +84,10 @@ func (w *window) add(e chat.Entry) error {
 func sizeOf(e chat.Entry) int {
 	n := 200
 	for i := range e.Block.Records {
-		n += 300 + len(e.Block.Records[i].Body) + len(e.Block.Records[i].Extra)
+		r := &e.Block.Records[i]
+		if n += 300 + len(r.Body) + len(r.Extra); r.Change != nil {
+			n += len(r.Change.Info)
+		}
 	}
 	return n
 }

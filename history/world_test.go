@@ -167,9 +167,14 @@ func (w *world) happening() (chat.Record, bool) {
 	}
 	r := chat.Record{Conversation: of, Sender: w.device(app, user)}
 	present := of.Kind == chat.Pair || slices.Contains(w.members[of], user)
-	switch draw := w.rand.IntN(10); {
+	switch draw := w.rand.IntN(11); {
 	case of.Kind == chat.Group && (draw < 3 || len(w.members[of]) == 0):
 		return w.change(r)
+	case draw == 10 && w.naive.mine(of, chat.UserKey{App: app, User: user}):
+		r.Kind, r.Setting = chat.SettingRecord, &chat.Setting{
+			Mute: chat.Switch(w.rand.IntN(3)), Top: chat.Switch(w.rand.IntN(2)), Delete: w.rand.IntN(2) == 0,
+		}
+		return r, *r.Setting != chat.Setting{}
 	case !present:
 		return r, false
 	case draw < 5:
@@ -212,6 +217,10 @@ func (w *world) change(r chat.Record) (chat.Record, bool) {
 	switch here := slices.Contains(members, u); {
 	case w.versions[r.Conversation] == 0:
 		c.Kind = chat.GroupCreated
+	case w.rand.IntN(8) == 0:
+		c.Kind, c.Users, c.Info = chat.GroupUpdated, nil, `{"groupName":"x"}`
+	case w.rand.IntN(40) == 0:
+		c.Kind, c.Users = chat.GroupDestroyed, nil
 	case !here:
 		c.Kind = chat.MembersJoined
 	case w.rand.IntN(3) == 0:

@@ -93,6 +93,19 @@ func (c *Conn) ReadEvents(ctx context.Context, after uint64) (*Reader[Told], err
 	})
 }
 
+// LastEvent returns the position of the newest event; 0 if there was none yet.
+func (c *Conn) LastEvent(ctx context.Context) (uint64, error) {
+	var info struct {
+		State struct {
+			LastSeq uint64 `json:"last_seq"`
+		} `json:"state"`
+	}
+	if err := c.api(ctx, "STREAM.INFO."+streamEvents, struct{}{}, &info); err != nil {
+		return 0, fmt.Errorf("read the end of the events: %w", err)
+	}
+	return info.State.LastSeq, nil
+}
+
 const eventsAtOnce = 256
 
 // ConsumeEvents calls handle with batches of the events that nobody has handled yet under a name, in their order, until ctx ends. When handle

@@ -38,7 +38,7 @@ type Member struct {
 	PID     int               `json:"pid"`
 	Host    string            `json:"host"`
 	Started int64             `json:"started"`           // Unix milliseconds
-	Addrs   map[string]string `json:"addrs,omitempty"`   // what it listens on: tcp, ws, admin
+	Addrs   map[string]string `json:"addrs,omitempty"`   // where it is reached: tcp, ws, http, admin; an edge says where clients shall connect
 	Active  bool              `json:"active"`            // it takes its share; a worker that has just come watches first
 	Ingress chat.Life         `json:"ingress,omitempty"` // the life that a sequencer's positions are of
 
@@ -53,7 +53,7 @@ type Member struct {
 
 const (
 	memberTTL     = 3 * time.Second         // the broker forgets a member that was not heard of for so long; it looks once a second
-	workerGone    = 2500 * time.Millisecond // a worker's share goes to the others already then, for a mistake costs nothing
+	workerGone    = 2500 * time.Millisecond // a worker's share goes to the others already then, and new clients to other edges: a mistake costs nothing
 	memberRefresh = 500 * time.Millisecond
 	hangAfter     = 3 * time.Second // an owner whose beat stands still for so long hangs
 	joinWatch     = 2 * time.Second // a worker that has just come watches so long before it takes its share
@@ -270,6 +270,20 @@ func (w *Members) All() []Member {
 // Of returns the members of a role.
 func (w *Members) Of(role Role) []Member {
 	return slices.DeleteFunc(w.All(), func(m Member) bool { return m.Role != role })
+}
+
+// Lively returns the active members of a role that were heard of lately. An edge that is not among them may be late, or dead before the broker
+// says so: it has sessions still, but nobody new should be sent to it.
+func (w *Members) Lively(role Role) []Member {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var lively []Member
+	for _, key := range slices.Sorted(maps.Keys(w.known)) {
+		if m := w.known[key]; m.Role == role && m.Active && w.now.Sub(m.heard) <= workerGone {
+			lively = append(lively, m.Member)
+		}
+	}
+	return lively
 }
 
 // Vector returns a member's vector for a partition, looked at after everything that was in the bucket when this was called; false if

@@ -50,6 +50,14 @@ func hookSubject(app chat.AppID) string {
 	return "hook.call." + app.String()
 }
 
+// beforeSubject is where an app is asked before a message is placed; app 0: all apps.
+func beforeSubject(app chat.AppID) string {
+	if app == 0 {
+		return "hook.before.*"
+	}
+	return "hook.before." + app.String()
+}
+
 // subjectNudge wakes whoever relays outboxes.
 const subjectNudge = "outbox.nudge"
 

@@ -79,6 +79,12 @@ func TestParseIsTheInverseOfAppendInGroupsAndSync(t *testing.T) {
 		check(t, e.Command.String(), AppendGroupEvent, parse, e)
 		check(t, e.Command.String()+", the least", AppendGroupEvent, parse, GroupEvent{Command: e.Command})
 	}
+	check(t, "a member, described", AppendGroupEvent, func(body []byte) (GroupEvent, error) {
+		return ParseGroupEvent(UpdatedMember, body)
+	}, describedMember)
+	for _, s := range append(settings, Setting{Command: ConversationUpdate, Where: Where{To: "a_b"}, User: "_c_", Top: chat.On}) {
+		check(t, s.Command.String(), AppendSetting, func(body []byte) (Setting, error) { return ParseSetting(s.Command, body) }, s)
+	}
 	check(t, "news", AppendNews, ParseNews, News{Group: odd, Seq: 7, Place: 5120})
 	check(t, "changes up", AppendChangesSince, ParseChangesSince, ChangesSince{RequestID: odd, Cursor: 5120, Limit: 100})
 	check(t, "changes up, the least", AppendChangesSince, ParseChangesSince, ChangesSince{})
@@ -95,6 +101,24 @@ func TestParseIsTheInverseOfAppendInGroupsAndSync(t *testing.T) {
 		Code: chat.OK, Reason: "success", RequestID: odd, Max: 5120, Completed: true, Truncated: true, Messages: []Placed{gone, groupPlaced},
 	})
 	check(t, "pull down, refused", AppendPullPage, ParsePullPage, PullPage{Code: chat.Busy, Reason: "why", RequestID: odd})
+}
+
+// TestInfoStandsBesideWhatTheEventHasItself appends infos that an event cannot take as they are.
+func TestInfoStandsBesideWhatTheEventHasItself(t *testing.T) {
+	for info, want := range map[string]string{
+		`{"groupId":"other","sequence":9,"kind":1,"groupName":"x"}`: `,"groupName":"x"}`,
+		"\t{ \"a\" : 1 }\n": `,"a":1}`,
+		`{}`:                `}`,
+		`{"a":1}x`:          `}`,
+		`["a"]`:             `}`,
+		"{\"a\":\"\xff\"}":  `}`,
+	} {
+		const head = `{"groupId":"team","messageKey":1,"sequence":2`
+		got := string(AppendGroupEvent(nil, &GroupEvent{Command: UpdatedGroup, Group: "team", Place: 1, Version: 2, Info: info}))
+		if got != head+want {
+			t.Errorf("with %q it is %s; want %s", info, got, head+want)
+		}
+	}
 }
 
 func check[T any](t *testing.T, what string, appendTo func([]byte, *T) []byte, parse func([]byte) (T, error), want T) {
@@ -384,6 +408,9 @@ func FuzzPayloads(f *testing.F) {
 		fuzzPayload(t, body, AppendWatching, ParseWatching)
 		for _, e := range groupEvents {
 			fuzzPayload(t, body, AppendGroupEvent, func(body []byte) (GroupEvent, error) { return ParseGroupEvent(e.Command, body) })
+		}
+		for _, s := range settings {
+			fuzzPayload(t, body, AppendSetting, func(body []byte) (Setting, error) { return ParseSetting(s.Command, body) })
 		}
 		fuzzPayload(t, body, AppendNews, ParseNews)
 		fuzzPayload(t, body, AppendChangesSince, ParseChangesSince)

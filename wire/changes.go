@@ -81,6 +81,9 @@ type ChangedConversation struct {
 	PeerRead chat.Seq   // up to where the other user of a pair has read; 0: not given
 	Unread   int64
 	Left     bool    // the user is no member any more
+	Mute     bool    // the user has muted it for himself
+	Top      bool    // the user has put it to the top
+	Deleted  bool    // the user has deleted it, and nothing was said since
 	Last     *Placed // the newest message that the user may see; nil: there is none
 }
 
@@ -96,6 +99,15 @@ func appendChangedConversation(b []byte, c *ChangedConversation) []byte {
 	b = strconv.AppendInt(append(b, `,"unread":`...), c.Unread, 10)
 	if c.Left {
 		b = append(b, `,"left":true`...)
+	}
+	if c.Mute {
+		b = append(b, `,"isMute":1`...)
+	}
+	if c.Top {
+		b = append(b, `,"isTop":1`...)
+	}
+	if c.Deleted {
+		b = append(b, `,"deleted":true`...)
 	}
 	if c.Last != nil {
 		b = AppendPlaced(append(b, `,"last":`...), c.Last)
@@ -120,6 +132,12 @@ func (c *ChangedConversation) take(o *object) {
 		c.Unread = o.int()
 	case "left":
 		c.Left = o.bool()
+	case "isMute":
+		c.Mute = o.switched() == chat.On
+	case "isTop":
+		c.Top = o.switched() == chat.On
+	case "deleted":
+		c.Deleted = o.bool()
 	case "last":
 		if c.Last = nil; !o.isNull() {
 			c.Last = new(Placed)

@@ -31,11 +31,14 @@ const (
 	StatusSync   Command = 4005 // down, to the user's other devices, a [DeviceStatus]: the same with the setting device's appId, clientType, imei
 	Watch        Command = 4006 // both ways; up, a [WatchOf]: userIds (an empty list ends every watch), ttlMs?; down, a [Watching]: code, msg, and in data ttlMs and users, each a [UserStatus]
 
-	// What happened to a group: down, to its members, a [GroupEvent]: groupId, messageKey (the event's own place), fromId? (who did it).
+	JoinGroup Command = 2000 // down, to a group's managers and owner and, once it is decided, to who has asked, a [JoinRequest]: groupId, requestId, fromId (who asks), wording, status (0 open, 1 agreed, 2 rejected), handledBy?, createTime, updateTime
+
+	// What happened to a group: down, to its members, a [GroupEvent]: groupId, messageKey (the event's own place), sequence (its number in the group), fromId? (who did it).
 	AddedMember   Command = 2001 // also members
-	CreatedGroup  Command = 2002 // also ownerId, members
+	CreatedGroup  Command = 2002 // also ownerId, members, appId, and what describes the group: groupType?, groupName?, mute?, applyJoinType?, introduction?, notification?, photo?, status?, createTime?, extra? …
+	UpdatedGroup  Command = 2003 // also what is another of it now: groupName?, mute?, introduction?, notification?, photo?, applyJoinType?, maxMemberCount?, extra? …
 	ExitGroup     Command = 2004 // also memberId, who left
-	UpdatedMember Command = 2005 // also memberId, role
+	UpdatedMember Command = 2005 // also memberId, and what is another of him now: role?, alias?, extra? …
 	DeletedMember Command = 2006 // also member, who was removed
 	DestroyGroup  Command = 2007 // nothing more
 	TransferGroup Command = 2008 // also ownerId, the new one
@@ -43,6 +46,26 @@ const (
 	SpeakMember   Command = 2010 // also memberId, speakDate: muted until then in Unix milliseconds; 0: may speak
 
 	GroupNews Command = 2105 // down, [News]: groupId, messageSequence, messageKey: a very large group has something new, which is to be pulled
+
+	// What changes among a user's friends: down, to his own other devices. A sequence is the user's own, see getUserSequence.
+	FriendAdd               Command = 3000 // a [FriendAdded]: fromId, toId, remark, addSource, sequence; also to the new friend, whose side it then is
+	FriendUpdate            Command = 3001 // a [FriendUpdated]: fromId, toId, remark, addSource, extra, sequence
+	FriendDelete            Command = 3002 // a [FriendChanged]: fromId, toId, sequence
+	FriendRequest           Command = 3003 // to who is asked, a [FriendRequested]: id, appId, fromId, toId, remark, readStatus, addSource, addWording, approveStatus, createTime, updateTime, sequence
+	FriendRequestRead       Command = 3004 // a [FriendsChanged]: fromId, sequence: all requests to him are read
+	FriendRequestApprove    Command = 3005 // a [FriendRequestDecided]: id, fromId, toId, status (1 agreed, 2 rejected), sequence; also to who has asked
+	FriendBlackAdd          Command = 3010 // a [FriendChanged]
+	FriendBlackDelete       Command = 3011 // a [FriendChanged]
+	FriendGroupAdd          Command = 3012 // a [FriendGroupChanged]: fromId, groupName, sequence
+	FriendGroupDelete       Command = 3013 // a [FriendGroupChanged]
+	FriendGroupMemberAdd    Command = 3014 // a [FriendGroupMembers]: fromId, groupName, toIds, sequence
+	FriendGroupMemberDelete Command = 3015 // a [FriendGroupMembers]
+	FriendAllDelete         Command = 3016 // a [FriendsChanged]: fromId, sequence
+
+	UserModify Command = 4000 // down, to the user's own other devices, a [UserModified]: userId, nickName, location, birthDay, photo, userSex, selfSignature, friendAllowType, extra
+
+	ConversationDelete Command = 5000 // down, to the user's other devices, a [Setting]: conversationId, conversationType, toId or groupId, messageKey (its own place): what was before is no longer his to see
+	ConversationUpdate Command = 5001 // down, to the user's other devices, a [Setting]: the same with sequence (the same as messageKey), isMute? and isTop?, each 0 or 1
 
 	Changes Command = 6000 // both ways; up, [ChangesSince]: cursor (0: the beginning), requestId?, limit?; down, a [ChangesPage]: code, msg, and in data cursor, completed, conversations (each a [ChangedConversation]), requestId?
 	History Command = 6001 // both ways; up, a [HistoryOf]: toId or groupId, fromSequence? and toSequence? or fromKey? and toKey?, descending?, requestId?, limit?; down, a [HistoryPage]: code, msg, and in data completed, records (each a [HistoryRecord]), requestId?
@@ -104,10 +127,14 @@ func (c Command) String() string {
 		return "status_sync"
 	case Watch:
 		return "watch"
+	case JoinGroup:
+		return "join_group"
 	case AddedMember:
 		return "added_member"
 	case CreatedGroup:
 		return "created_group"
+	case UpdatedGroup:
+		return "updated_group"
 	case ExitGroup:
 		return "exit_group"
 	case UpdatedMember:
@@ -124,6 +151,38 @@ func (c Command) String() string {
 		return "speak_member"
 	case GroupNews:
 		return "group_news"
+	case FriendAdd:
+		return "friend_add"
+	case FriendUpdate:
+		return "friend_update"
+	case FriendDelete:
+		return "friend_delete"
+	case FriendRequest:
+		return "friend_request"
+	case FriendRequestRead:
+		return "friend_request_read"
+	case FriendRequestApprove:
+		return "friend_request_approve"
+	case FriendBlackAdd:
+		return "friend_black_add"
+	case FriendBlackDelete:
+		return "friend_black_delete"
+	case FriendGroupAdd:
+		return "friend_group_add"
+	case FriendGroupDelete:
+		return "friend_group_delete"
+	case FriendGroupMemberAdd:
+		return "friend_group_member_add"
+	case FriendGroupMemberDelete:
+		return "friend_group_member_delete"
+	case FriendAllDelete:
+		return "friend_all_delete"
+	case UserModify:
+		return "user_modify"
+	case ConversationDelete:
+		return "conversation_delete"
+	case ConversationUpdate:
+		return "conversation_update"
 	case Changes:
 		return "changes"
 	case History:

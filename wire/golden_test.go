@@ -185,6 +185,7 @@ var (
 		Code: chat.OK, Reason: "success", RequestID: "r1", Cursor: 9216, Completed: true, Conversations: []ChangedConversation{
 			{Where: toBob, Head: 7, ChangeAt: 6144, Read: 5, PeerRead: 6, Unread: 2, Last: &gone},
 			{Where: inTeam, Head: 9, ChangeAt: 9216, Read: 9, Left: true},
+			{Where: Where{To: "carol"}, Head: 3, ChangeAt: 9200, Mute: true, Top: true, Deleted: true},
 		},
 	}
 	historyPage = HistoryPage{
@@ -192,19 +193,31 @@ var (
 			{Message: &gone, Time: 1700000000001},
 			{Recall: &recalled, Time: 1700000000002},
 			{Read: &ReadPosition{Where: Where{To: "alice"}, Reader: "bob", Seq: 7, Place: 7168}, Time: 1700000000003},
-			{Group: &GroupEvent{Command: AddedMember, Group: "team", Place: 8192, Members: []chat.UserID{"bob"}}, Time: 1700000000004},
+			{Group: &GroupEvent{Command: AddedMember, Group: "team", Place: 8192, Version: 2, Members: []chat.UserID{"bob"}}, Time: 1700000000004},
+			{Group: &GroupEvent{Command: UpdatedGroup, Group: "team", Place: 9216, Version: 3, Info: `{"groupName":"Team"}`}, Time: 1700000000005},
 		},
 	}
+	settings = []Setting{
+		{Command: ConversationDelete, Where: Where{To: "alice"}, User: "bob", Place: 5120},
+		{Command: ConversationUpdate, Where: inTeam, User: "bob", Place: 5120, Mute: chat.On, Top: chat.Off},
+	}
 	groupEvents = []GroupEvent{
-		{Command: CreatedGroup, Group: "team", Place: 1024, By: "alice", Owner: "alice", Members: []chat.UserID{"alice", "bob"}},
-		{Command: AddedMember, Group: "team", Place: 2048, By: "alice", Members: []chat.UserID{"carol"}},
-		{Command: ExitGroup, Group: "team", Place: 3072, By: "bob", Member: "bob"},
-		{Command: UpdatedMember, Group: "team", Place: 4096, By: "alice", Member: "bob", Role: 1},
-		{Command: DeletedMember, Group: "team", Place: 5120, By: "alice", Member: "bob"},
-		{Command: DestroyGroup, Group: "team", Place: 6144},
-		{Command: TransferGroup, Group: "team", Place: 7168, By: "alice", Owner: "bob"},
-		{Command: MuteGroup, Group: "team", Place: 8192, By: "alice", Mute: true},
-		{Command: SpeakMember, Group: "team", Place: 9216, By: "alice", Member: "bob", SpeakDate: 1700000000000},
+		{
+			Command: CreatedGroup, Group: "team", Place: 1024, Version: 1, By: "alice", App: 10001, Owner: "alice", Members: []chat.UserID{"alice", "bob"},
+			Info: `{"groupType":1,"groupName":"Team","mute":0,"createTime":1700000000000}`,
+		},
+		{Command: AddedMember, Group: "team", Place: 2048, Version: 2, By: "alice", Members: []chat.UserID{"carol"}},
+		{Command: UpdatedGroup, Group: "team", Place: 2560, Version: 3, By: "alice", Info: `{"groupName":"The \"team\"","photo":null,"extra":{"a":[1]}}`},
+		{Command: ExitGroup, Group: "team", Place: 3072, Version: 4, By: "bob", Member: "bob"},
+		{Command: UpdatedMember, Group: "team", Place: 4096, Version: 5, By: "alice", Member: "bob", Role: 1},
+		{Command: DeletedMember, Group: "team", Place: 5120, Version: 6, By: "alice", Member: "bob"},
+		{Command: DestroyGroup, Group: "team", Place: 6144, Version: 7},
+		{Command: TransferGroup, Group: "team", Place: 7168, Version: 8, By: "alice", Owner: "bob"},
+		{Command: MuteGroup, Group: "team", Place: 8192, Version: 9, By: "alice", Mute: true},
+		{Command: SpeakMember, Group: "team", Place: 9216, Version: 10, By: "alice", Member: "bob", SpeakDate: 1700000000000},
+	}
+	describedMember = GroupEvent{
+		Command: UpdatedMember, Group: "team", Place: 10240, Version: 11, By: "bob", Member: "bob", Info: `{"alias":"bo","extra":"x"}`,
 	}
 )
 
@@ -243,6 +256,10 @@ func downsOnTCP() []down {
 		{"login-ack-truncated", LoginAck, nil, AppendWelcome(nil, &Welcome{
 			Code: chat.OK, Session: 42, ServerTime: 1700000000000, Heartbeat: 30000, MaxBody: 65536, Cursor: 5120, Resume: true, Truncated: true,
 		})},
+	}
+	ds = append(ds, down{"updated-member-info", UpdatedMember, &bobWeb, AppendGroupEvent(nil, &describedMember)})
+	for _, s := range settings {
+		ds = append(ds, down{strings.ReplaceAll(s.Command.String(), "_", "-"), s.Command, &bobWeb, AppendSetting(nil, &s)})
 	}
 	for _, e := range groupEvents {
 		name := strings.ReplaceAll(e.Command.String(), "_", "-")

@@ -12,24 +12,66 @@ type GroupEvent struct {
 	Command Command
 	Group   string
 	Place   chat.Place  // of the event itself
+	Version int64       // its number in the group: 1, 2, 3, …
 	By      chat.UserID // who did it; empty: the app itself
 
+	App       chat.AppID    // CreatedGroup
 	Owner     chat.UserID   // CreatedGroup; TransferGroup: the new one
 	Members   []chat.UserID // CreatedGroup, AddedMember
 	Member    chat.UserID   // ExitGroup, UpdatedMember, DeletedMember, SpeakMember
-	Role      int32         // UpdatedMember; a [chat.MemberRole]
+	Role      int32         // UpdatedMember without info; a [chat.MemberRole]
 	Mute      bool          // MuteGroup: only managers and the owner may speak
 	SpeakDate int64         // SpeakMember: muted until then in Unix milliseconds; 0: may speak
+	Info      string        // CreatedGroup, UpdatedGroup, UpdatedMember: a JSON object, whose members stand beside the others; empty: none
 }
 
 // AppendGroupEvent appends the payload of an event. The command is the frame's, and not written.
 func AppendGroupEvent(b []byte, e *GroupEvent) []byte {
 	b = appendString(append(b, `{"groupId":`...), e.Group)
 	b = strconv.AppendInt(append(b, `,"messageKey":`...), int64(e.Place), 10)
+	b = strconv.AppendInt(append(b, `,"sequence":`...), e.Version, 10)
 	if e.By != "" {
 		b = appendString(append(b, `,"fromId":`...), string(e.By))
 	}
-	return append(e.appendWhat(b), '}')
+	return append(e.appendInfo(e.appendWhat(b)), '}')
+}
+
+// hasInfo reports whether events of the kind may hold what describes the group or a member.
+func (e *GroupEvent) hasInfo() bool {
+	return e.Command == CreatedGroup || e.Command == UpdatedGroup || e.Command == UpdatedMember
+}
+
+// appendInfo appends the members of the info but for those that the event has itself. An info that is no object has none.
+func (e *GroupEvent) appendInfo(b []byte) []byte {
+	if e.Info == "" || !e.hasInfo() {
+		return b
+	}
+	whole := len(b)
+	o := open([]byte(e.Info))
+	for o.next() {
+		if !e.isOwn(o.name) {
+			b = append(append(appendString(append(b, ','), string(o.name)), ':'), o.value...)
+		}
+	}
+	if o.close() != nil {
+		return b[:whole]
+	}
+	return b
+}
+
+// isOwn reports whether a member of the payload is one of the event itself.
+func (e *GroupEvent) isOwn(name []byte) bool {
+	switch string(name) {
+	case "groupId", "messageKey", "sequence", "fromId", "ownerId", "members", "memberId", "member":
+		return true
+	case "appId":
+		return e.Command == CreatedGroup
+	case "role":
+		return e.Command == UpdatedMember
+	case "kind", "time", "command": // what history adds
+		return true
+	}
+	return false
 }
 
 // appendWhat appends what the event's kind has beside the others.
@@ -38,13 +80,16 @@ func (e *GroupEvent) appendWhat(b []byte) []byte {
 	case CreatedGroup:
 		b = appendString(append(b, `,"ownerId":`...), string(e.Owner))
 		b = appendUsers(append(b, `,"members":`...), e.Members)
+		b = strconv.AppendInt(append(b, `,"appId":`...), int64(e.App), 10)
 	case AddedMember:
 		b = appendUsers(append(b, `,"members":`...), e.Members)
 	case ExitGroup:
 		b = appendString(append(b, `,"memberId":`...), string(e.Member))
 	case UpdatedMember:
 		b = appendString(append(b, `,"memberId":`...), string(e.Member))
-		b = strconv.AppendInt(append(b, `,"role":`...), int64(e.Role), 10)
+		if e.Info == "" {
+			b = strconv.AppendInt(append(b, `,"role":`...), int64(e.Role), 10)
+		}
 	case DeletedMember:
 		b = appendString(append(b, `,"member":`...), string(e.Member))
 	case TransferGroup:
@@ -74,11 +119,19 @@ func ParseGroupEvent(c Command, body []byte) (GroupEvent, error) {
 }
 
 func (e *GroupEvent) take(o *object) {
+	if e.hasInfo() && !e.isOwn(o.name) {
+		e.takeInfo(o)
+		return
+	}
 	switch string(o.name) {
 	case "groupId":
 		e.Group = o.string()
 	case "messageKey":
 		e.Place = chat.Place(o.int())
+	case "sequence":
+		e.Version = o.int()
+	case "appId":
+		e.App = chat.AppID(o.int32())
 	case "fromId":
 		e.By = chat.UserID(o.string())
 	case "ownerId":
@@ -94,6 +147,16 @@ func (e *GroupEvent) take(o *object) {
 	case "speakDate":
 		e.SpeakDate = o.int()
 	}
+}
+
+// takeInfo adds the present member to the info.
+func (e *GroupEvent) takeInfo(o *object) {
+	b := []byte(e.Info)
+	if len(b) == 0 {
+		b = append(b, "{}"...)
+	}
+	b = appendString(comma(b[:len(b)-1]), string(o.name))
+	e.Info = string(append(append(append(b, ':'), o.value...), '}'))
 }
 
 // News is the payload of [GroupNews]: the group has something new, up to there.

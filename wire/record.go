@@ -45,6 +45,21 @@ func ReadPositionOf(r *chat.Record, place chat.Place) ReadPosition {
 	return ReadPosition{Where: WhereOf(r.Conversation, to), Reader: r.Sender.User, Seq: r.Seq, Place: place}
 }
 
+// SettingsOf returns the payloads of a setting of a conversation: what is set, and that it is deleted, in this order.
+func SettingsOf(r *chat.Record, place chat.Place) []Setting {
+	to, _ := r.Conversation.Peer(r.Sender.User)
+	x := Setting{Command: ConversationUpdate, Where: WhereOf(r.Conversation, to), User: r.Sender.User, Place: place, Mute: r.Setting.Mute, Top: r.Setting.Top}
+	var settings []Setting
+	if x.Mute != chat.Unset || x.Top != chat.Unset {
+		settings = append(settings, x)
+	}
+	if r.Setting.Delete {
+		x.Command, x.Mute, x.Top = ConversationDelete, chat.Unset, chat.Unset
+		settings = append(settings, x)
+	}
+	return settings
+}
+
 var eventCommands = map[chat.ChangeKind]Command{
 	chat.GroupCreated:     CreatedGroup,
 	chat.MembersJoined:    AddedMember,
@@ -55,6 +70,8 @@ var eventCommands = map[chat.ChangeKind]Command{
 	chat.GroupMuted:       MuteGroup,
 	chat.GroupDestroyed:   DestroyGroup,
 	chat.GroupTransferred: TransferGroup,
+	chat.GroupUpdated:     UpdatedGroup,
+	chat.MemberUpdated:    UpdatedMember,
 }
 
 // GroupEventsOf returns the payloads of a group's change: one of each user that it is about, but those who come do so in one.
@@ -67,8 +84,8 @@ func GroupEventsOf(r *chat.Record, place chat.Place) []GroupEvent {
 	events := make([]GroupEvent, len(users))
 	for i, u := range users {
 		events[i] = GroupEvent{
-			Command: eventCommands[c.Kind], Group: r.Conversation.A, Place: place, By: r.Sender.User,
-			Owner: u, Members: c.Users, Member: u, Role: int32(c.Role), Mute: c.On, SpeakDate: c.Until,
+			Command: eventCommands[c.Kind], Group: r.Conversation.A, Place: place, Version: c.Version, By: r.Sender.User,
+			App: r.Conversation.App, Owner: u, Members: c.Users, Member: u, Role: int32(c.Role), Mute: c.On, SpeakDate: c.Until, Info: c.Info,
 		}
 	}
 	return events

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 )
@@ -38,6 +39,22 @@ type UserStatus struct {
 	User   chat.UserID
 	Status int32
 	Custom string // empty: none
+}
+
+// StatusOf returns how a user with these routes is seen: away without a session of a live edge, and otherwise as the session wants that has said
+// so last. The routes come in the order in which they were written.
+func StatusOf(user chat.UserID, routes []chat.Route, dead func(chat.NodeID) bool) UserStatus {
+	s := UserStatus{User: user, Status: Offline}
+	for _, r := range routes {
+		switch {
+		case dead(r.Edge):
+		case r.Status != 0:
+			s.Status, s.Custom = r.Status, r.Custom
+		case s.Status == Offline:
+			s.Status = Online
+		}
+	}
+	return s
 }
 
 // AppendUserStatus appends the payload of a status down.
@@ -100,6 +117,20 @@ func ParseDeviceStatus(body []byte) (DeviceStatus, error) {
 type WatchOf struct {
 	Users []chat.UserID // none: the client watches nobody any more
 	TTL   int64         // milliseconds after which the watch ends unless it is renewed; 0: as the server likes
+}
+
+// The limits of a watch.
+const (
+	MaxWatched  = 200
+	MaxWatchTTL = time.Hour // also of a watch that names no time
+)
+
+// Bound keeps a watch within its limits.
+func (w *WatchOf) Bound() {
+	w.Users = w.Users[:min(len(w.Users), MaxWatched)]
+	if longest := MaxWatchTTL.Milliseconds(); w.TTL <= 0 || w.TTL > longest {
+		w.TTL = longest
+	}
 }
 
 // AppendWatchOf appends the payload of a watch up.

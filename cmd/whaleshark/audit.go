@@ -52,8 +52,8 @@ func (c auditVerifyCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer
 		return err
 	}
 	_, err = fmt.Fprintf(out, "all is as it must be: %d blocks, %d messages in %d conversations, %d refusals, %d reads, %d recalls, "+
-		"%d changes of groups; %d rows and %d stays compared, %d put aside; %s\n",
-		r.Blocks, r.Messages, r.Conversations, r.Refusals, r.Reads, r.Recalls, r.Changes, r.Rows, r.Stays, r.Rejected, r.Took.Round(time.Millisecond))
+		"%d changes of groups, %d settings; %d rows and %d stays compared, %d put aside; %s\n",
+		r.Blocks, r.Messages, r.Conversations, r.Refusals, r.Reads, r.Recalls, r.Changes, r.Settings, r.Rows, r.Stays, r.Rejected, r.Took.Round(time.Millisecond))
 	return err
 }
 

@@ -12,10 +12,11 @@ type cli struct {
 	LogLevel  slog.Level `default:"info" help:"What is logged at least: debug, info, warn or error."`
 	LogFormat string     `default:"auto" enum:"auto,json,text" help:"json, text, or auto: text for dev on a terminal, and json otherwise."`
 
-	Dev devCmd `cmd:"" help:"Run everything in one process."`
+	Dev devCmd `cmd:"" set:"hook_private=true" help:"Run everything in one process."`
 
 	Edge     edgeCmd     `cmd:"" help:"Run an edge, which clients connect to."`
-	Worker   workerCmd   `cmd:"" help:"Run workers: sequence, fanout, persist."`
+	API      apiCmd      `cmd:"" name:"api" help:"Run the HTTP API, which app servers ask."`
+	Worker   workerCmd   `cmd:"" help:"Run workers: sequence, fanout, persist, webhook."`
 	NATS     natsCmd     `cmd:"" name:"nats" help:"Run the NATS server."`
 	Postgres postgresCmd `cmd:"" help:"Run a private Postgres."`
 
@@ -26,6 +27,7 @@ type cli struct {
 	Migrate migrateCmd `cmd:"" help:"Bring the database to this binary's schema."`
 	Seed    seedCmd    `cmd:"" help:"Add demo data."`
 	App     appCmd     `cmd:"" help:"Add and change apps."`
+	Webhook webhookCmd `cmd:"" help:"See what webhooks have not heard, and tell it again."`
 	Sign    signCmd    `cmd:"" help:"Mint a userSign."`
 	Send    sendCmd    `cmd:"" help:"Send a message as a user."`
 	Listen  listenCmd  `cmd:"" help:"Print what arrives for a user."`

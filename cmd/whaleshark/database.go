@@ -104,6 +104,13 @@ type appSetCmd struct {
 
 	LoginPolicy          string `enum:"default,single,double,triple,multi" default:"default" help:"Which devices of a user may be logged in at once: ${enum}."`
 	HistoryBeforeJoining bool   `help:"New members of a group see what was said before."`
+
+	Administrator []chat.UserID `placeholder:"USER" help:"Makes a user an administrator of the app, who may do everything by the HTTP API; one that is not there is added."`
+
+	HookURL        string   `name:"hook-url" placeholder:"URL" help:"Where the app's own server is told what happens; http or https."`
+	HookSecret     []string `placeholder:"SECRET" sep:"none" help:"Signs what it is told: whsec_ and base64, or any text; two while it is changed."`
+	Hooks          []string `placeholder:"COMMAND" help:"What it is told, and asked: message.send.after, user.online and so on; may be given several times."`
+	HookFailClosed bool     `help:"What it is asked about is refused when it does not answer."`
 	dataFlags
 	databaseFlags
 }
@@ -114,13 +121,15 @@ func (appSetCmd) Help() string {
 Examples:
 
     whaleshark app set 10001 --key bantanger
-    whaleshark app set 10002 --key new --key old --check-friend --check-black
-    whaleshark app set 10003 --key k --login-policy single --history-before-joining`
+    whaleshark app set 10002 --key new --key old --check-friend --check-black --administrator boss
+    whaleshark app set 10003 --key k --login-policy single --history-before-joining
+    whaleshark app set 10001 --key bantanger --hook-url http://127.0.0.1:8989/callback --hook-secret s3cret --hooks message.send.after,message.recall`
 }
 
 func (c appSetCmd) Run(ctx context.Context) error {
 	app := chat.App{
 		ID: c.ID, Keys: c.Key, CheckFriend: c.CheckFriend, CheckBlack: c.CheckBlack, HistoryBeforeJoining: c.HistoryBeforeJoining,
+		Hooks: chat.Hooks{URL: c.HookURL, Secrets: c.HookSecret, Commands: c.Hooks, FailClosed: c.HookFailClosed},
 	}
 	if c.LoginPolicy != app.LoginPolicy.String() {
 		var err error
@@ -133,7 +142,15 @@ func (c appSetCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	return s.SetApp(ctx, app)
+	if err := s.SetApp(ctx, app); err != nil {
+		return err
+	}
+	for _, u := range c.Administrator {
+		if err := s.Appoint(ctx, chat.UserKey{App: app.ID, User: u}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 type signCmd struct {

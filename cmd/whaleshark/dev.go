@@ -21,9 +21,13 @@ import (
 
 type devCmd struct {
 	clientFlags
-	Auth  string `default:"optional" enum:"optional,required" help:"optional: a login without a userSign is taken, one that comes is checked; required: a login needs a valid one."`
+	Auth  string `default:"optional" enum:"optional,required" help:"optional: a login or a request without a userSign is taken, one that comes is checked; required: each needs a valid one."`
 	Admin string `default:"127.0.0.1:9090" help:"Address of /healthz, /readyz, /metrics and /debug/pprof; port 0 picks a free one."`
-	HTTP  string `name:"http" default:"127.0.0.1:8000" help:"Address of the HTTP API. Nothing answers there yet."`
+
+	HTTP      []string `name:"http" default:"127.0.0.1:8000,127.0.0.1:8001" help:"Address of the HTTP API; may be given several times; port 0 picks a free one."`
+	CORS      []string `name:"cors" default:"*" placeholder:"ORIGIN" help:"Origin of pages that may ask the HTTP API; * is all; may be given several times."`
+	AccessLog bool     `negatable:"" help:"Log each request to the HTTP API."`
+	httpFlags
 
 	dataFlags
 	NATS     string `name:"nats" placeholder:"URL" help:"NATS server to use instead of one in this process."`
@@ -33,6 +37,7 @@ type devCmd struct {
 	layoutFlags
 	sequenceFlags
 	fanoutFlags
+	hookFlags
 }
 
 func (devCmd) Help() string {
@@ -42,7 +47,7 @@ finds it again. The first Ctrl-C stops in order, a second one at once.
 Examples:
 
     whaleshark dev
-    whaleshark dev --data /tmp/ws --tcp 127.0.0.1:0 --ws 127.0.0.1:0 --admin 127.0.0.1:0
+    whaleshark dev --data /tmp/ws --tcp 127.0.0.1:0 --ws 127.0.0.1:0 --http 127.0.0.1:0 --admin 127.0.0.1:0
     WHALESHARK_DATABASE=postgres://localhost/im whaleshark dev --auth required`
 }
 
@@ -128,8 +133,8 @@ func (d *dev) connect(ctx context.Context) error {
 	return d.process.connect(ctx, at, d.cfg.layout(), func() (string, error) { return d.database, nil })
 }
 
-// serve runs the roles until it is told to stop, or something that they stand on ends. The edge goes first, and its clients with it; the workers
-// finish what it took.
+// serve runs the roles until it is told to stop, or something that they stand on ends. The edge and the HTTP API go first, and their clients
+// with them; the workers finish what those took.
 func (d *dev) serve(told context.Context) error {
 	ctx, fail := context.WithCancelCause(told)
 	defer fail(nil)
@@ -138,12 +143,11 @@ func (d *dev) serve(told context.Context) error {
 
 	var watchers, workers sync.WaitGroup
 	watchers.Go(func() { fail(d.watch(ctx)) })
-	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
-	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, d.cfg.sequenceFlags, d.cfg.fanoutFlags) })
+	roles := []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist, streams.RoleWebhook}
+	tuned := roleFlags{d.cfg.sequenceFlags, d.cfg.fanoutFlags, d.cfg.hookFlags}
+	workers.Go(func() { d.process.work(workersCtx, streams.NewNode(), roles, tuned) })
 
-	cfg := d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth))
-	cfg.History = d.process.history(d.cfg.PullLimit)
-	err := d.serveClients(ctx, cfg)
+	err := d.serveClients(ctx)
 	if err == nil && told.Err() == nil {
 		err = context.Cause(ctx)
 	}
@@ -154,12 +158,31 @@ func (d *dev) serve(told context.Context) error {
 	return err
 }
 
-func (d *dev) serveClients(ctx context.Context, cfg edge.Config) error {
-	directory, err := d.process.directory(ctx, d.cfg.limitFlags)
+// serveClients runs the edge and the HTTP API.
+func (d *dev) serveClients(ctx context.Context) error {
+	directory, err := d.process.directory(ctx, d.cfg.directoryFlags)
 	if err != nil {
 		return err
 	}
-	return d.process.serveClients(ctx, cfg, directory, d.announce)
+	history := d.process.history(d.cfg.historyFlags)
+	requests := d.cfg.apiConfig(d.cfg.HTTP, d.cfg.CORS, d.cfg.Auth, d.cfg.AccessLog)
+	requests.MaxUserID = d.cfg.MaxUserID
+	a, err := d.process.listenHTTP(ctx, requests, directory, history)
+	if err != nil {
+		return err
+	}
+	cfg := d.cfg.config(d.cfg.clientFlags, authOf(d.cfg.Auth))
+	cfg.History = history
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.Run(ctx) })
+	g.Go(func() error {
+		return d.process.serveClients(ctx, cfg, d.cfg.clientFlags, directory, func(e edge.Addrs) {
+			if waits(ctx, func() bool { return a.Ready(ctx) == nil }) {
+				d.announce(e, a.Addrs())
+			}
+		})
+	})
+	return g.Wait()
 }
 
 // watch returns when NATS or Postgres has ended, or ctx.
@@ -199,15 +222,16 @@ func (d *dev) close(ctx context.Context) {
 }
 
 // announce says where to connect: to other processes in the data folder, and to people.
-func (d *dev) announce(a edge.Addrs) {
-	r := running{NATS: d.cfg.NATS, Database: d.database, TCP: a.TCP, WS: a.WS, Admin: d.process.admin.Addr()}
+func (d *dev) announce(e edge.Addrs, http []string) {
+	r := running{NATS: d.cfg.NATS, Database: d.database, TCP: e.TCP, WS: e.WS, HTTP: http[0], Admin: d.process.admin.Addr()}
 	if d.broker != nil {
 		r.NATS = d.broker.URL()
 	}
 	if err := d.folders[0].announce(r); err != nil {
 		d.log.Warn("what runs here is not announced", "cause", err)
 	}
-	fmt.Fprintf(d.out, devReady, time.Since(d.started).Seconds(), r.TCP, r.WS, r.Admin, r.NATS, r.Database, d.firstMessage(r.TCP))
+	api := "http://" + strings.Join(http, ", http://")
+	fmt.Fprintf(d.out, devReady, time.Since(d.started).Seconds(), r.TCP, r.WS, api, r.HTTP, r.Admin, r.NATS, r.Database, d.firstMessage(r.TCP))
 }
 
 const devReady = `
@@ -215,6 +239,8 @@ WhaleShark is ready, after %.1f s.
 
   TCP         %s
   WebSocket   ws://%s/ws
+  HTTP API    %s
+  its docs    http://%s/docs
   admin       http://%s/readyz
   NATS        %s
   Postgres    %s

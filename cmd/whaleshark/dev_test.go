@@ -3,10 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,7 +141,7 @@ func dataFolder(t *testing.T) string {
 
 func startDev(t *testing.T, dir string, more ...string) (*background, running) {
 	t.Helper()
-	args := []string{"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	args := []string{"dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--http", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
 	b := runInBackground(t, append(args, more...)...)
 	b.says(b.out, "WhaleShark is ready")
 	r, ok := whoRuns(dir)
@@ -177,19 +182,41 @@ func TestDev(t *testing.T) {
 		lld.says(lld.out, "older messages are left out")
 		lld.says(lld.out, "10001/p/alice/lld#1005 alice: line 1004")
 	})
+	t.Run("an app server asks, and so does a process of its own", func(t *testing.T) {
+		body := `{"appId":10001,"operater":"alice","userId":"alice"}`
+		if code := asks(t, "http://"+r.HTTP+"/v1/user/getUserSequence", body, nil); code != 200 {
+			t.Errorf("the API answers %d", code)
+		}
+		api := runInBackground(t, "api", "--data", dir, "--http", "127.0.0.1:0", "--http", "127.0.0.1:0")
+		api.says(api.errs, "api started")
+		text, _ := api.errs.read()
+		for _, addr := range strings.Split(strings.Trim(attribute(t, text, "api started", "http"), "[]"), " ") {
+			if code := asks(t, "http://"+addr+"/v1/user/getUserSequence", body, nil); code != 60000 {
+				t.Errorf("the API that wants a userSign answers %d", code)
+			}
+		}
+	})
 	t.Run("an app has its options", func(t *testing.T) {
-		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining", "--data", dir)
+		prints(t, "", "", "app", "set", "10003", "--key", "k", "--login-policy", "single", "--history-before-joining",
+			"--administrator", "boss", "--data", dir)
 		s, err := store.Open(t.Context(), r.Database, store.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
 		got, err := s.App(t.Context(), 10003)
-		want := chat.App{ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true}
+		want := chat.App{
+			ID: 10003, Keys: []string{"k"}, LoginPolicy: chat.OneDevice, HistoryBeforeJoining: true,
+			RouteModel: chat.RouteHash, DeleteMode: chat.DeleteEverywhere,
+		}
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("the app (-want +got):\n%s%v", diff, err)
 		}
+		if boss, err := s.User(t.Context(), chat.UserKey{App: 10003, User: "boss"}); err != nil || !boss.Admin {
+			t.Errorf("its administrator is %+v, %v", boss, err)
+		}
 	})
+	t.Run("an app's webhook is told what was said", func(t *testing.T) { webhookIsTold(t, dir, alice) })
 	t.Run("the tools find everything through the data folder", func(t *testing.T) {
 		prints(t, "", "admin "+r.Admin+", tcp "+r.TCP, "status", "--data", dir)
 		everybodyTellsAnAddress(t, dir)
@@ -216,6 +243,8 @@ func TestDev(t *testing.T) {
 		other := []string{"dev", "--data", t.TempDir(), "--nats", r.NATS, "--database", r.Database}
 		fails(t, r.Admin+": bind: address already in use; --admin", append(other, "--admin", r.Admin)...)
 		other = append(other, "--admin", "127.0.0.1:0")
+		fails(t, r.HTTP+": bind: address already in use; --http", append(other, "--http", r.HTTP, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0")...)
+		other = append(other, "--http", "127.0.0.1:0")
 		fails(t, r.TCP+": bind: address already in use; --tcp", append(other, "--tcp", r.TCP, "--ws", "127.0.0.1:0")...)
 		fails(t, r.WS+": bind: address already in use; --ws", append(other, "--tcp", "127.0.0.1:0", "--ws", r.WS)...)
 	})
@@ -226,9 +255,58 @@ func TestDev(t *testing.T) {
 	})
 }
 
+// webhookIsTold gives the app a webhook that fails, and looks at what it has not heard.
+func webhookIsTold(t *testing.T, dir string, alice []string) {
+	t.Helper()
+	heard := make(chan string, 100)
+	var well atomic.Bool
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if !well.Load() {
+			w.WriteHeader(http.StatusTeapot)
+		}
+		heard <- r.URL.RawQuery + " " + string(body)
+	}))
+	defer app.Close()
+	set := []string{"app", "set", "10001", "--key", "bantanger", "--data", dir}
+	fails(t, `there is no hook "no.hook"`, append(set, "--hooks", "no.hook")...)
+	fails(t, "a webhook has a URL such as", append(set, "--hook-url", "ftp://x/y")...)
+	prints(t, "", "", append(set, "--hook-url", app.URL, "--hook-secret", "s", "--hooks", "message.send.after,message.read")...)
+	prints(t, "", "there is none", "webhook", "list", "--data", dir)
+	for said := false; !said; {
+		prints(t, "", "10001/p/a/alice#", append(alice, "a", "for the webhook")...)
+		select {
+		case got := <-heard:
+			said = true
+			if !strings.HasPrefix(got, `appId=10001&command=message.send.after {"appId":10001,"fromId":"alice","toId":"a",`) {
+				t.Errorf("it heard %s", got)
+			}
+		case <-time.After(time.Second): // the worker's directory has not heard of the hook yet
+		}
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		if _, out, _ := runs(t, "", "webhook", "list", "--data", dir); strings.Contains(out, "it answered 418") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the list does not tell what has failed")
+		}
+	}
+	_, out, _ := runs(t, "", "webhook", "list", "--all", "--json", "--app", "10001", "--data", dir)
+	var first listedCall
+	if err := json.NewDecoder(strings.NewReader(out)).Decode(&first); err != nil || first.Command != "message.send.after" {
+		t.Fatalf("the list in JSON is %v\n%s", err, out)
+	}
+	prints(t, "", "1 calls are tried now", "webhook", "retry", fmt.Sprint(first.ID), "--data", dir)
+	well.Store(true)
+	prints(t, "", "0 calls are tried now", "webhook", "retry", "--all", "--data", dir)
+	fails(t, "give the ids of calls, or --all", "webhook", "retry", "--data", dir)
+	prints(t, "", "", set...) // no webhook any more
+}
+
 func TestDevWithoutOptionalLogins(t *testing.T) {
 	_, r := startDev(t, dataFolder(t), "--auth", "required")
-	fails(t, "needs a userSign", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
+	fails(t, "a userSign is needed", "send", "--server", "tcp://"+r.TCP, "--as", "alice", "bob", "hello")
 }
 
 func TestStatusesAsLines(t *testing.T) {

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,31 +23,50 @@ import (
 
 // limitFlags bound what one client may do.
 type limitFlags struct {
-	MaxIMEI          int           `name:"max-imei" default:"256" help:"Longest imei, in bytes."`
-	MaxBody          int           `default:"65536" help:"Longest body of a frame, in bytes."`
-	MaxUserID        int           `name:"max-user-id" default:"50" help:"Longest user id, in characters."`
-	MaxMessageID     int           `name:"max-message-id" default:"128" help:"Longest message id, in characters."`
-	LoginTimeout     time.Duration `default:"10s" help:"From connecting to the login frame."`
-	Heartbeat        time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
-	RequestTimeout   time.Duration `default:"30s" help:"How long a request may wait to be judged."`
-	WriteTimeout     time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
-	LoginPolicy      string        `default:"triple" enum:"single,double,triple,multi" help:"Which devices of a user may be logged in at once, in apps that do not say: single: one; double: one, and browsers; triple: a mobile and a desktop, and browsers; multi: all."`
-	KickGrace        time.Duration `default:"2s" help:"How long a client that another login has ended may stay to hear why; 0: not at all."`
-	PresenceDelay    time.Duration `default:"2s" help:"How long a user must be here or away before those who watch are told; 0: not at all."`
-	DrainWindow      time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops; 0: at once."`
-	Rate             float64       `default:"1000" help:"How many frames a connection may send in a second."`
-	Burst            int           `default:"2000" help:"How many of them at once."`
-	QueueFrames      int           `default:"1024" help:"How many frames may wait for a client."`
-	QueueBytes       int           `default:"1048576" help:"How many bytes may wait for a client."`
-	PullLimit        int           `default:"1000" help:"How many messages a client may be behind and still pull them all; others begin at so many before the newest."`
-	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login."`
-	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take at a login."`
+	MaxIMEI        int           `name:"max-imei" default:"256" help:"Longest imei, in bytes."`
+	MaxBody        int           `default:"65536" help:"Longest body of a frame, in bytes."`
+	MaxMessageID   int           `name:"max-message-id" default:"128" help:"Longest message id, in characters."`
+	LoginTimeout   time.Duration `default:"10s" help:"From connecting to the login frame."`
+	Heartbeat      time.Duration `default:"30s" help:"How often clients shall ping; three without a frame end a session."`
+	RequestTimeout time.Duration `default:"30s" help:"How long a request may wait to be judged."`
+	WriteTimeout   time.Duration `default:"10s" help:"How long one write may take before a client is slow."`
+	LoginPolicy    string        `default:"triple" enum:"single,double,triple,multi" help:"Which devices of a user may be logged in at once, in apps that do not say: single: one; double: one, and browsers; triple: a mobile and a desktop, and browsers; multi: all."`
+	KickGrace      time.Duration `default:"2s" help:"How long a client that another login has ended may stay to hear why; 0: not at all."`
+	PresenceDelay  time.Duration `default:"2s" help:"How long a user must be here or away before those who watch are told; 0: not at all."`
+	DrainWindow    time.Duration `default:"2s" help:"Over how long the clients are sent away when the process stops; 0: at once."`
+	Rate           float64       `default:"1000" help:"How many frames a connection may send in a second."`
+	Burst          int           `default:"2000" help:"How many of them at once."`
+	QueueFrames    int           `default:"1024" help:"How many frames may wait for a client."`
+	QueueBytes     int           `default:"1048576" help:"How many bytes may wait for a client."`
+
+	userFlags
+	historyFlags
+	directoryFlags
+}
+
+// userFlags bound what users are called.
+type userFlags struct {
+	MaxUserID int `name:"max-user-id" default:"50" help:"Longest user id, in characters."`
+}
+
+// historyFlags bound what is pulled.
+type historyFlags struct {
+	PullLimit int `default:"1000" help:"How many messages a client may be behind and still pull them all; others begin at so many before the newest."`
+}
+
+// directoryFlags say how long what Postgres tells of users and apps is believed.
+type directoryFlags struct {
+	DirectoryTTL     time.Duration `name:"directory-ttl" default:"30s" help:"How long users and apps are believed at a login, and at a request to the HTTP API."`
+	DirectoryTimeout time.Duration `default:"2s" help:"How long Postgres may take then."`
 }
 
 // clientFlags say where clients connect, and how they prove who they are.
 type clientFlags struct {
 	TCP string `name:"tcp" default:"127.0.0.1:9001" help:"Address for TCP clients; port 0 picks a free one."`
 	WS  string `name:"ws" default:"127.0.0.1:19001" help:"Address for WebSocket clients, at /ws; port 0 picks a free one."`
+
+	AdvertiseTCP string `name:"advertise-tcp" placeholder:"HOST[:PORT]" help:"Where TCP clients are told to connect. Without it: the address of --tcp, or the machine's name if that is all of its addresses."`
+	AdvertiseWS  string `name:"advertise-ws" placeholder:"HOST[:PORT]" help:"Where WebSocket clients are told to connect. Without it: as for TCP."`
 }
 
 // config fills an edge's config, where zero stands for a default.
@@ -79,7 +100,7 @@ func (f limitFlags) config(c clientFlags, auth edge.Auth) edge.Config {
 }
 
 // directory remembers apps and users.
-func (p *process) directory(ctx context.Context, f limitFlags) (*directory.Directory, error) {
+func (p *process) directory(ctx context.Context, f directoryFlags) (*directory.Directory, error) {
 	d := directory.New(directory.Config{TTL: f.DirectoryTTL, Timeout: f.DirectoryTimeout}, p.store)
 	return d, d.Follow(ctx, p.streams)
 }
@@ -126,24 +147,26 @@ func (c edgeCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	cfg := c.config(c.clientFlags, authOf(c.Auth))
-	cfg.History = p.history(c.PullLimit)
-	d, err := p.directory(ctx, c.limitFlags)
+	cfg.History = p.history(c.historyFlags)
+	d, err := p.directory(ctx, c.directoryFlags)
 	if err != nil {
 		return err
 	}
-	return p.serveClients(ctx, cfg, d, func(a edge.Addrs) {
+	return p.serveClients(ctx, cfg, c.clientFlags, d, func(a edge.Addrs) {
 		log.InfoContext(ctx, "edge started", "tcp", a.TCP, "ws", a.WS, "admin", p.admin.Addr(), "auth", c.Auth)
 	})
 }
 
 // history answers what was said, from the database and the log.
-func (p *process) history(pullLimit int) edge.History {
-	return history.New(history.Config{PullLimit: pullLimit}, p.streams, p.store)
+func (p *process) history(f historyFlags) *history.History {
+	return history.New(history.Config{PullLimit: f.PullLimit}, p.streams, p.store)
 }
 
 // serveClients runs an edge until ctx ends. If the others have declared it dead, as they do when the process or the machine was stopped for
 // a while, it begins anew: its sessions were given up, and their clients come back. Started is called once clients can log in.
-func (p *process) serveClients(ctx context.Context, cfg edge.Config, d edge.Directory, started func(edge.Addrs)) error {
+func (p *process) serveClients(
+	ctx context.Context, cfg edge.Config, f clientFlags, d edge.Directory, started func(edge.Addrs),
+) error {
 	metrics := &latest{}
 	p.metrics.MustRegister(metrics)
 	for {
@@ -151,7 +174,7 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, d edge.Dire
 		metrics.registry.Store(reg)
 		cfg.Node, cfg.Metrics = streams.NewNode(), reg
 		cfg.Log = p.log.With("role", streams.RoleEdge, "node", cfg.Node)
-		addrs, err := p.serveClientsOnce(ctx, cfg, d, started)
+		addrs, err := p.serveClientsOnce(ctx, cfg, f, d, started)
 		if !errors.Is(err, streams.ErrDeclaredDead) || ctx.Err() != nil {
 			return err
 		}
@@ -161,7 +184,7 @@ func (p *process) serveClients(ctx context.Context, cfg edge.Config, d edge.Dire
 }
 
 func (p *process) serveClientsOnce(
-	ctx context.Context, cfg edge.Config, d edge.Directory, started func(edge.Addrs),
+	ctx context.Context, cfg edge.Config, f clientFlags, d edge.Directory, started func(edge.Addrs),
 ) (edge.Addrs, error) {
 	addrs := map[string]string{"admin": p.admin.Addr()}
 	station := p.streams.NewStation(cfg.Node, addrs)
@@ -169,7 +192,9 @@ func (p *process) serveClientsOnce(
 	if err := e.Listen(ctx); err != nil {
 		return edge.Addrs{}, takenBy(err, listenFlag(err, cfg))
 	}
-	addrs["tcp"], addrs["ws"] = e.Addrs().TCP, e.Addrs().WS
+	if err := f.advertise(addrs, e.Addrs()); err != nil {
+		return edge.Addrs{}, err
+	}
 	p.ready.Need(partEdge, func(context.Context) error {
 		if !station.Announced() {
 			return errors.New("the others do not know of this edge yet")
@@ -177,6 +202,18 @@ func (p *process) serveClientsOnce(
 		return nil
 	})
 	return e.Addrs(), p.runEdge(ctx, e, station, started)
+}
+
+// advertise adds where clients shall connect.
+func (f clientFlags) advertise(addrs map[string]string, listened edge.Addrs) (err error) {
+	machine, _ := os.Hostname()
+	if addrs["tcp"], err = advertised(f.AdvertiseTCP, listened.TCP, machine); err != nil {
+		return fmt.Errorf("--advertise-tcp: %w", err)
+	}
+	if addrs["ws"], err = advertised(f.AdvertiseWS, listened.WS, machine); err != nil {
+		return fmt.Errorf("--advertise-ws: %w", err)
+	}
+	return nil
 }
 
 // runEdge ends the station after the edge, which drops its routes there, and the edge after the station, without which it is deaf.
@@ -200,7 +237,7 @@ func (p *process) runEdge(ctx context.Context, e *edge.Edge, station *streams.St
 		}
 	})
 	wg.Go(func() {
-		if announced(edgeCtx, station) {
+		if waits(edgeCtx, station.Announced) {
 			p.running(ctx)
 			started(e.Addrs())
 		}
@@ -212,11 +249,11 @@ func (p *process) runEdge(ctx context.Context, e *edge.Edge, station *streams.St
 	return errors.Join(err, dead)
 }
 
-// announced waits until the others know of an edge; false: ctx ended first.
-func announced(ctx context.Context, station *streams.Station) bool {
+// waits returns true once something is so; false: ctx ended first.
+func waits(ctx context.Context, so func() bool) bool {
 	again := time.NewTicker(10 * time.Millisecond)
 	defer again.Stop()
-	for !station.Announced() {
+	for !so() {
 		select {
 		case <-again.C:
 		case <-ctx.Done():

@@ -95,6 +95,11 @@ type fanoutFlags struct {
 	NotifyLimit    int `default:"10000" help:"In groups with more members messages become word that there is something new, which is to be pulled."`
 }
 
+// hookFlags tune the webhooks.
+type hookFlags struct {
+	HookPrivate bool `default:"${hook_private=false}" negatable:"" help:"Webhooks may be at addresses that are not of the internet; dev lets them, unless it is told --no-hook-private."`
+}
+
 // appFlags name a tenant.
 type appFlags struct {
 	App chat.AppID `default:"10001" help:"App id."`

@@ -25,6 +25,7 @@ type running struct {
 	Database string `json:"database,omitempty"` // URL
 	TCP      string `json:"tcp,omitempty"`
 	WS       string `json:"ws,omitempty"`
+	HTTP     string `json:"http,omitempty"` // the first address of the HTTP API
 	Admin    string `json:"admin,omitempty"`
 }
 

@@ -37,7 +37,7 @@ func (c listenCmd) Run(ctx context.Context, out io.Writer) error {
 	p := &printer{out: out, json: c.JSON, app: c.App, self: chat.UserID(c.As)}
 	conn, welcome, err := c.logIn(ctx, "-listen", c.Since, client.Handler{
 		Message: p.message, Receipt: p.receipt, Read: p.read, Recall: p.recall, Group: p.group, Typing: p.typing, Status: p.status,
-		News: p.news, Kicked: p.kicked,
+		News: p.news, Setting: p.setting, Kicked: p.kicked,
 	})
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (p *printer) pull(ctx context.Context, conn *client.Client, last chat.Place
 
 // heard is what arrived, as a line of JSON.
 type heard struct {
-	Kind         string      `json:"kind"` // message, receipt, read, recall, group, news, typing, status, kick, truncated
+	Kind         string      `json:"kind"` // message, receipt, read, recall, group, setting, news, typing, status, kick, truncated
 	Conversation string      `json:"conversation,omitempty"`
 	From         chat.UserID `json:"from,omitempty"`
 	MessageID    string      `json:"messageId,omitempty"`
@@ -110,7 +110,7 @@ type heard struct {
 	Body         string      `json:"body,omitempty"`
 	Extra        string      `json:"extra,omitempty"`
 	ServerSend   bool        `json:"serverSend,omitempty"`
-	What         string      `json:"what,omitempty"` // of a group's change or a status: in words
+	What         string      `json:"what,omitempty"` // of a group's change, a setting or a status: in words
 	Status       int32       `json:"status,omitempty"`
 }
 
@@ -155,6 +155,15 @@ func (p *printer) group(e wire.GroupEvent) {
 	p.print(heard{Kind: "group", Conversation: chat.GroupOf(p.app, e.Group).String(), From: e.By, Key: e.Place, What: what})
 }
 
+func (p *printer) setting(s wire.Setting) {
+	what := "deleted up to here"
+	if s.Command == wire.ConversationUpdate {
+		words := map[chat.Switch][2]string{chat.Unset: {}, chat.Off: {"not muted", "not at the top"}, chat.On: {"muted", "at the top"}}
+		what = strings.TrimSpace(words[s.Mute][0] + " " + words[s.Top][1])
+	}
+	p.print(heard{Kind: "setting", Conversation: p.in(s.Where, s.User), From: s.User, Key: s.Place, What: what})
+}
+
 func (p *printer) news(n wire.News) {
 	p.print(heard{Kind: "news", Conversation: chat.GroupOf(p.app, n.Group).String(), Seq: n.Seq, Key: n.Place})
 }
@@ -197,6 +206,8 @@ func (h heard) line() string {
 		return fmt.Sprintf("%s#%d %s has recalled it", h.Conversation, h.Seq, h.From)
 	case "group":
 		return fmt.Sprintf("%s %s: %s", h.Conversation, h.From, strings.Map(printable, h.What))
+	case "setting":
+		return fmt.Sprintf("%s %s", h.Conversation, h.What)
 	case "news":
 		return fmt.Sprintf("%s#%d something new", h.Conversation, h.Seq)
 	case "typing":

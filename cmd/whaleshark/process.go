@@ -26,6 +26,7 @@ const (
 	partNATS     = "nats"
 	partDatabase = "database"
 	partEdge     = "edge"
+	partAPI      = "api"
 )
 
 const retryEvery = 250 * time.Millisecond

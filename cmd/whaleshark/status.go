@@ -26,9 +26,9 @@ type statusCmd struct {
 }
 
 func (statusCmd) Help() string {
-	return `Prints who is there: every process with its role and its addresses; and for each partition the newest revision of its log, and who owns
+	return `Prints who is there: every process with its role and its addresses, an edge with those that clients are told; and for each partition the newest revision of its log, and who owns
 the partition in each role. BEHIND says how far an owner has still to go: the sequencer in positions of the ingress, which all partitions
-share, so that requests of others count as well; fan-out and persist in revisions. Owners tell how far they are twice a second, so a
+share, so that requests of others count as well; the others in revisions. Owners tell how far they are twice a second, so a
 small number that comes and goes under load is nothing.
 
 It changes nothing, and fails where no edge and no worker has ever connected.
@@ -95,7 +95,7 @@ type partition struct {
 	Behind    map[streams.Role]uint64      `json:"behind"` // in positions of the ingress for sequence, in revisions otherwise
 }
 
-var workerRoles = []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist}
+var workerRoles = []streams.Role{streams.RoleSequence, streams.RoleFanout, streams.RolePersist, streams.RoleWebhook}
 
 func partitionStatus(ctx context.Context, conn *streams.Conn, members *streams.Members, p chat.Partition) (partition, error) {
 	tail, err := conn.Tail(ctx, p)
@@ -143,7 +143,7 @@ func (s status) print(out io.Writer, now time.Time) error {
 	if err := w.Flush(); err != nil { // the tables have columns of their own
 		return err
 	}
-	fmt.Fprintln(w, "PARTITION\tREVISION\tSEQUENCE\tBEHIND\tFANOUT\tBEHIND\tPERSIST\tBEHIND")
+	fmt.Fprintln(w, "PARTITION\tREVISION\tSEQUENCE\tBEHIND\tFANOUT\tBEHIND\tPERSIST\tBEHIND\tWEBHOOK\tBEHIND")
 	for _, p := range s.Partitions {
 		fmt.Fprintf(w, "%s\t%s", p.Partition, p.revision())
 		for _, role := range workerRoles {

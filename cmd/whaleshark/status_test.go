@@ -87,9 +87,9 @@ ROLE      NODE  HOST  PID  UP    STATE     ADDRESSES
 edge      E     h     1    1m0s  draining  admin h:3, tcp h:1, ws h:2
 sequence  S     h     2    0s    active    
 
-PARTITION  REVISION  SEQUENCE  BEHIND  FANOUT  BEHIND  PERSIST  BEHIND
-0          17, full  S         3       F       0       nobody   ?
-1          0         nobody    ?       nobody  ?       nobody   ?
+PARTITION  REVISION  SEQUENCE  BEHIND  FANOUT  BEHIND  PERSIST  BEHIND  WEBHOOK  BEHIND
+0          17, full  S         3       F       0       nobody   ?       nobody   ?
+1          0         nobody    ?       nobody  ?       nobody   ?       nobody   ?
 `
 	if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -42,6 +42,12 @@ ALTER TABLE friendship
     ADD COLUMN extra           text        NOT NULL DEFAULT '';
 CREATE INDEX friendship_sequence ON friendship (app_id, from_id, friend_sequence);
 
+-- Friendships of before are numbered, for a device that knows none of them to hear of all.
+UPDATE friendship AS f SET friend_sequence = n.number
+FROM (SELECT app_id, from_id, to_id, row_number() OVER (PARTITION BY app_id, from_id ORDER BY to_id) AS number FROM friendship) AS n
+WHERE f.app_id = n.app_id AND f.from_id = n.from_id AND f.to_id = n.to_id;
+INSERT INTO user_sequence (app_id, user_id, friendship) SELECT app_id, from_id, max(friend_sequence) FROM friendship GROUP BY app_id, from_id;
+
 CREATE TABLE friend_request (
     request_id     bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     from_sequence  bigint      NOT NULL, -- of from_id's sequence, when the request changed last
@@ -94,6 +100,7 @@ ALTER TABLE group_member
     ADD COLUMN join_type text NOT NULL DEFAULT '',
     ADD COLUMN alias     text NOT NULL DEFAULT '',
     ADD COLUMN extra     text NOT NULL DEFAULT '';
+CREATE INDEX group_member_staff ON group_member (app_id, group_id, role DESC, user_id) WHERE role > 0;
 
 CREATE TABLE group_join_request (
     request_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -107,7 +114,7 @@ CREATE TABLE group_join_request (
     handled_by text        NOT NULL DEFAULT ''
 );
 CREATE UNIQUE INDEX group_join_request_open ON group_join_request (app_id, group_id, user_id) WHERE status = 0;
-CREATE INDEX group_join_request_group ON group_join_request (app_id, group_id, request_id);
+CREATE INDEX group_join_request_group ON group_join_request (app_id, group_id, status, request_id);
 
 -- What was decided here and is still to be told. A row is written in the transaction that decides, and goes when the stream has it.
 CREATE TABLE event_outbox (
@@ -122,7 +129,7 @@ CREATE TABLE event_outbox (
 CREATE TABLE webhook_call (
     webhook_call_id bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     created_at      timestamptz NOT NULL DEFAULT now(),
-    next_at         timestamptz NOT NULL,               -- when it is tried next
+    next_at         timestamptz NOT NULL,               -- when it is tried next; of a dead one when it was tried last
     app_id          integer     NOT NULL,
     attempts        smallint    NOT NULL DEFAULT 0,
     dead            boolean     NOT NULL DEFAULT false, -- it is tried no more, unless an operator asks for it
@@ -132,7 +139,7 @@ CREATE TABLE webhook_call (
     body            bytea       NOT NULL,
     CONSTRAINT webhook_call_event UNIQUE (app_id, event_id)
 );
-CREATE INDEX webhook_call_due ON webhook_call (next_at) WHERE NOT dead;
+CREATE INDEX webhook_call_due ON webhook_call (app_id, next_at) WHERE NOT dead; -- by app: one with many does not hide the others'
 CREATE INDEX webhook_call_dead ON webhook_call (webhook_call_id) WHERE dead;
 
 -- How far the webhooks have heard: the log's partitions by their numbers, the events as -1.
@@ -152,6 +159,7 @@ CREATE TABLE webhook_online (
 -- +goose Down
 DROP TABLE webhook_online, webhook_mark, webhook_call, event_outbox, group_join_request, friend_group_member, friend_group, friend_request,
     user_sequence;
+DROP INDEX group_member_staff;
 ALTER TABLE group_member DROP COLUMN join_type, DROP COLUMN alias, DROP COLUMN extra;
 ALTER TABLE chat_group
     DROP COLUMN updated_at, DROP COLUMN group_type, DROP COLUMN apply_join_type, DROP COLUMN introduction, DROP COLUMN notification,

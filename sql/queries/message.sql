@@ -1,17 +1,21 @@
--- MessagesByIdentity also finds the messages that were put aside: they were placed, too.
+-- MessagesByIdentity also finds the messages that were put aside: they were placed, too. The digest is that of what was asked for.
 -- name: MessagesByIdentity :many
-SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean AS recalled FROM message WHERE identity = ANY (@identities::uuid[])
+SELECT
+    identity, seq, place, COALESCE(asked, digest)::bytea AS digest, (recalled IS NOT NULL)::boolean AS recalled,
+    (asked IS NOT NULL)::boolean AS replaced
+FROM message WHERE identity = ANY (@identities::uuid[])
 UNION ALL
-SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean FROM rejected_record
+SELECT identity, seq, place, COALESCE(asked, digest)::bytea, (recalled IS NOT NULL)::boolean, (asked IS NOT NULL)::boolean FROM rejected_record
 WHERE identity = ANY (@identities::uuid[]) AND kind = 1;
 
 -- AddMessages writes each message once: one that is there already is refused, as any other that Postgres will not have.
 -- name: AddMessages :exec
 INSERT INTO message (
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, recalled, body, extra
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, asked, sender, imei, message_id, recalled, body, extra
 )
 SELECT
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, NULLIF(recalled, 0),
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, asked, sender, imei, message_id,
+    NULLIF(recalled, 0),
     CASE WHEN NOT erased THEN body END,
     CASE WHEN NOT erased THEN extra END
 FROM (
@@ -24,6 +28,7 @@ FROM (
         unnest(@identities::uuid[]) AS identity,
         unnest(@client_types::integer[]) AS client_type,
         unnest(@digests::bytea[]) AS digest,
+        unnest(@asked::bytea[]) AS asked,
         unnest(@senders::text[]) AS sender,
         unnest(@imeis::text[]) AS imei,
         unnest(@message_ids::text[]) AS message_id,
@@ -35,7 +40,7 @@ FROM (
 
 -- name: Messages :many
 SELECT
-    m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.sender, m.imei, m.message_id,
+    m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.asked, m.sender, m.imei, m.message_id,
     COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased,
     COALESCE(m.recalled, 0)::bigint AS recalled
 FROM message AS m
@@ -74,3 +79,12 @@ FROM (
 ) AS k
 JOIN conversation AS c ON c.token = k.token
 JOIN message AS m ON m.conversation_id = c.conversation_id AND m.seq > k.after AND m.seq <= k.upto;
+
+-- GroupOfSpeaker reads what a group is to a message of a user as it was decided: its log says so a moment later.
+-- name: GroupOfSpeaker :one
+SELECT
+    g.version, g.muted, (g.destroyed_at IS NOT NULL)::boolean AS destroyed, (m.user_id IS NOT NULL)::boolean AS is_member,
+    COALESCE(m.role, 0)::smallint AS role, COALESCE(m.muted_until, 0)::bigint AS muted_until
+FROM chat_group AS g
+LEFT JOIN group_member AS m ON m.app_id = g.app_id AND m.group_id = g.group_id AND m.user_id = @user_id
+WHERE g.app_id = @app_id AND g.group_id = @group_id;

@@ -1,6 +1,6 @@
 -- name: AddRejectedRecord :exec
-INSERT INTO rejected_record (place, seq, recalled, identity, partition, kind, digest, token, cause, record)
-VALUES (@place, @seq, NULLIF(@recalled::bigint, 0), @identity, @partition, @kind, @digest, @token, @cause, @record)
+INSERT INTO rejected_record (place, seq, recalled, identity, partition, kind, digest, asked, token, cause, record)
+VALUES (@place, @seq, NULLIF(@recalled::bigint, 0), @identity, @partition, @kind, @digest, @asked, @token, @cause, @record)
 ON CONFLICT DO NOTHING;
 
 -- name: RejectedRecords :many

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -102,7 +101,7 @@ func checkApp(app *chat.App) error {
 	bad := func(format string, args ...any) error {
 		return chat.Errorf(chat.BadParameter, "app %s: %s", app.ID, fmt.Sprintf(format, args...))
 	}
-	switch n, secrets := len(app.Keys), len(app.Hooks.Secrets); {
+	switch n := len(app.Keys); {
 	case n < 1 || n > 2:
 		return bad("an app has one key, or two while they are changed; got %d", n)
 	case app.LoginPolicy < 0 || app.LoginPolicy > chat.ManyDevices:
@@ -111,13 +110,9 @@ func checkApp(app *chat.App) error {
 		return bad("there is no route model %d", int(app.RouteModel))
 	case app.DeleteMode < chat.DeleteEverywhere || app.DeleteMode > chat.DeleteSilently:
 		return bad("there is no delete mode %d", int(app.DeleteMode))
-	case secrets > 2:
-		return bad("a webhook has one secret, or two while they are changed; got %d", secrets)
 	}
-	for _, c := range app.Hooks.Commands {
-		if !slices.Contains(chat.HookCommands, c) {
-			return bad("there is no hook %q", c)
-		}
+	if err := app.Hooks.Check(); err != nil {
+		return bad("%v", err)
 	}
 	return nil
 }

@@ -70,6 +70,7 @@ func (b *batch) write(ctx context.Context, tx pgx.Tx, from chat.Mark) error {
 		{"fold groups", b.foldGroups},
 		{"touch members", b.touchMembers},
 		{"move read positions", b.putReads},
+		{"put settings", b.putSettings},
 		{"put rejected records aside", b.addRejected},
 	} {
 		if err := step.do(ctx, tx); err != nil {
@@ -170,7 +171,7 @@ func addMessages(ctx context.Context, q *db.Queries, rows []*messageRow) error {
 	arg := db.AddMessagesParams{
 		Places: make([]int64, n), ConversationIds: make([]int64, n), Seqs: make([]int64, n), MessageTimes: make([]int64, n),
 		CreatedAts: make([]time.Time, n), Identities: make([]chat.ID, n), ClientTypes: make([]int32, n), Digests: make([][]byte, n),
-		Senders: make([]string, n), Imeis: make([]string, n), MessageIds: make([]string, n),
+		Asked: make([][]byte, n), Senders: make([]string, n), Imeis: make([]string, n), MessageIds: make([]string, n),
 		Recalled: make([]int64, n), Erased: make([]bool, n), Bodies: make([]string, n), Extras: make([]string, n),
 	}
 	for i, r := range rows {
@@ -182,6 +183,7 @@ func addMessages(ctx context.Context, q *db.Queries, rows []*messageRow) error {
 		arg.Identities[i] = r.id
 		arg.ClientTypes[i] = int32(r.record.Sender.Client)
 		arg.Digests[i] = r.record.Digest[:]
+		arg.Asked[i] = asked(r.record)
 		arg.Senders[i] = string(r.record.Sender.User)
 		arg.Imeis[i] = r.record.Sender.IMEI
 		arg.MessageIds[i] = r.record.MessageID

@@ -316,7 +316,7 @@ func TestKnownIDsAreOfEveryMessageInOrder(t *testing.T) {
 
 func TestAFewStatementsWhateverTheSize(t *testing.T) {
 	var statements counter
-	s, err := store.OpenTraced(t.Context(), storetest.URL(t), &statements)
+	s, err := store.Open(t.Context(), storetest.URL(t), store.Options{Tracer: &statements})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,64 +8,72 @@ import (
 
 // decision is a change of a group under way: what is known of the group, the rules, and what they have come to. It does no I/O.
 type decision struct {
-	by         chat.UserID // empty: the app itself, which may do everything
-	version    int64
-	owner      chat.UserID
-	muted      bool
-	destroyed  bool
-	count, max int                    // members, as many as there are and as there may be
-	members    map[chat.UserID]member // those that the change concerns
-	changes    []chat.Change          // for the log
-	joined     []chat.UserID          // of all changes
-	left       []chat.UserID
-	set        map[chat.UserID]struct{} // members that are not as they were
+	by      chat.UserID
+	all     bool                   // whoever asks may do everything
+	group   Group                  // as it was, and then as it is to be
+	count   int                    // members, as many as there are
+	members map[chat.UserID]member // those that the change concerns
+	changes []chat.Change          // for the log
+	added   []Added                // what became of those who were to join
+	joined  []Member               // of all changes
+	left    []chat.UserID
+	set     map[chat.UserID]struct{} // members that are not as they were
 }
 
 type member struct {
-	role       chat.MemberRole
-	mutedUntil int64
+	role         chat.MemberRole
+	mutedUntil   int64
+	alias, extra string
 }
 
 // add notes the next change.
 func (d *decision) add(c chat.Change) {
-	d.version++
-	c.Version = d.version
+	d.group.Version++
+	c.Version = d.group.Version
 	d.changes = append(d.changes, c)
 }
 
 // allow reports why the group may not be changed by whoever asks, if he must at least have a role.
 func (d *decision) allow(least chat.MemberRole) error {
-	if d.destroyed {
+	if d.group.Destroyed {
 		return chat.Error{Code: chat.GroupIsGone}
 	}
-	if d.by == "" {
+	if d.all {
 		return nil
 	}
 	m, ok := d.members[d.by]
 	switch {
-	case !ok:
-		return chat.Error{Code: chat.NotMember}
-	case m.role >= least:
+	case ok && m.role >= least:
 		return nil
 	case least == chat.Owner:
 		return chat.Error{Code: chat.OwnerOnly}
+	case !ok:
+		return chat.Error{Code: chat.NotMember}
 	}
 	return chat.Error{Code: chat.ManagersOnly}
 }
 
+// allowByType is allow of what any member may do in a private group, and managers and the owner in a public one.
+func (d *decision) allowByType() error {
+	if d.group.Type == PublicGroup {
+		return d.allow(chat.Manager)
+	}
+	return d.allow(chat.Ordinary)
+}
+
 // allowOver reports why a member may not be dealt with by whoever asks: managers deal with ordinary members alone.
-func (d *decision) allowOver(user chat.UserID) (member, error) {
+func (d *decision) allowOver(user chat.UserID) error {
 	if err := d.allow(chat.Manager); err != nil {
-		return member{}, err
+		return err
 	}
 	m, ok := d.members[user]
 	if !ok {
-		return member{}, chat.Error{Code: chat.NotMember}
+		return chat.Error{Code: chat.NotMember}
 	}
-	if d.by != "" && m.role != chat.Ordinary && d.members[d.by].role != chat.Owner {
-		return member{}, chat.Error{Code: chat.OwnerOnly}
+	if !d.all && m.role != chat.Ordinary && d.members[d.by].role != chat.Owner {
+		return chat.Error{Code: chat.OwnerOnly}
 	}
-	return m, nil
+	return nil
 }
 
 func (d *decision) change(user chat.UserID, m member) {
@@ -76,104 +84,29 @@ func (d *decision) change(user chat.UserID, m member) {
 	d.set[user] = struct{}{}
 }
 
-// Added tells what became of a user who was to join a group.
-type Added struct {
-	User chat.UserID
-	Code chat.Code // OK, AlreadyMember, UserMissing or MemberLimit
-}
-
-// join lets users join, as many as there is room for.
-func (d *decision) join(users []chat.UserID, exist map[chat.UserID]bool) ([]Added, error) {
-	if err := d.allow(chat.Manager); err != nil {
-		return nil, err
+// update makes another of what describes the group. Nobody but managers and the owner silences it.
+func (d *decision) update(info GroupInfo) error {
+	if err := d.allowByType(); err != nil {
+		return err
 	}
-	added := make([]Added, len(users))
-	for i, u := range users {
-		code := chat.OK
-		if _, there := d.members[u]; there {
-			code = chat.AlreadyMember
-		} else if !exist[u] {
-			code = chat.UserMissing
-		} else if d.count >= d.max {
-			code = chat.MemberLimit
+	if info.Muted != nil && bool(*info.Muted) != d.group.Muted {
+		if err := d.allow(chat.Manager); err != nil {
+			return err
 		}
-		if added[i] = (Added{u, code}); code == chat.OK {
-			d.count++
-			d.members[u] = member{}
-			d.joined = append(d.joined, u)
-		}
+		d.add(chat.Change{Kind: chat.GroupMuted, On: bool(*info.Muted)})
 	}
-	for chunk := range slices.Chunk(d.joined, chat.MaxChangeUsers) {
-		d.add(chat.Change{Kind: chat.MembersJoined, Users: chunk})
+	d.group.take(&info)
+	if info != (GroupInfo{}) {
+		d.add(chat.Change{Kind: chat.GroupUpdated, Info: infoJSON(&info)})
 	}
-	return added, nil
-}
-
-func (d *decision) remove(user chat.UserID) error {
-	if err := d.allow(chat.Manager); err != nil {
-		return err
-	}
-	if user == d.owner {
-		return chat.Error{Code: chat.OwnerNotRemove}
-	}
-	if _, err := d.allowOver(user); err != nil {
-		return err
-	}
-	d.left = append(d.left, user)
-	d.add(chat.Change{Kind: chat.MemberRemoved, Users: []chat.UserID{user}})
-	return nil
-}
-
-// leave lets whoever asks go.
-func (d *decision) leave() error {
-	if err := d.allow(chat.Ordinary); err != nil {
-		return err
-	}
-	if d.members[d.by].role == chat.Owner {
-		return chat.Error{Code: chat.OwnerNotRemove}
-	}
-	d.left = append(d.left, d.by)
-	d.add(chat.Change{Kind: chat.MemberLeft, Users: []chat.UserID{d.by}})
-	return nil
-}
-
-func (d *decision) setRole(user chat.UserID, role chat.MemberRole) error {
-	if err := d.allow(chat.Owner); err != nil {
-		return err
-	}
-	m, ok := d.members[user]
-	switch {
-	case !ok:
-		return chat.Error{Code: chat.NotMember}
-	case role != chat.Ordinary && role != chat.Manager:
-		return chat.Errorf(chat.BadParameter, "a member is made ordinary or a manager; a group is transferred to its next owner")
-	case m.role == chat.Owner:
-		return chat.Errorf(chat.BadParameter, "the owner stays it until the group is transferred")
-	case m.role == role:
-		return nil
-	}
-	m.role = role
-	d.change(user, m)
-	d.add(chat.Change{Kind: chat.RoleSet, Users: []chat.UserID{user}, Role: role})
-	return nil
-}
-
-func (d *decision) muteMember(user chat.UserID, until int64) error {
-	m, err := d.allowOver(user)
-	if err != nil || m.mutedUntil == until {
-		return err
-	}
-	m.mutedUntil = until
-	d.change(user, m)
-	d.add(chat.Change{Kind: chat.MemberMuted, Users: []chat.UserID{user}, Until: until})
 	return nil
 }
 
 func (d *decision) mute(on bool) error {
-	if err := d.allow(chat.Manager); err != nil || d.muted == on {
+	if err := d.allow(chat.Manager); err != nil || d.group.Muted == on {
 		return err
 	}
-	d.muted = on
+	d.group.Muted = on
 	d.add(chat.Change{Kind: chat.GroupMuted, On: on})
 	return nil
 }
@@ -186,23 +119,86 @@ func (d *decision) transfer(user chat.UserID) error {
 	if !ok {
 		return chat.Error{Code: chat.NotMember}
 	}
-	if user == d.owner {
+	if user == d.group.Owner {
 		return nil
 	}
-	before := d.members[d.owner]
+	before := d.members[d.group.Owner]
 	before.role, m.role = chat.Ordinary, chat.Owner
-	d.change(d.owner, before)
+	d.change(d.group.Owner, before)
 	d.change(user, m)
-	d.owner = user
+	d.group.Owner = user
 	d.add(chat.Change{Kind: chat.GroupTransferred, Users: []chat.UserID{user}})
 	return nil
 }
 
 func (d *decision) destroy() error {
-	if err := d.allow(chat.Owner); err != nil {
+	least := chat.Owner
+	if d.group.Type == PrivateGroup {
+		least = chat.Ordinary
+	}
+	if err := d.allow(least); err != nil {
 		return err
 	}
-	d.destroyed = true
+	if d.group.Type == PrivateGroup && !d.all {
+		return chat.Error{Code: chat.PrivateNotDestroy}
+	}
+	d.group.Destroyed = true
 	d.add(chat.Change{Kind: chat.GroupDestroyed})
 	return nil
+}
+
+// Added tells what became of a user who was to join a group.
+type Added struct {
+	User chat.UserID
+	Code chat.Code // OK, AlreadyMember, UserMissing, MemberLimit, or BadParameter: he was to come as its owner
+}
+
+// admit lets users join, as many as there is room for; as says how each comes.
+func (d *decision) admit(users []chat.UserID, exist map[chat.UserID]bool, as map[chat.UserID]MemberInfo) {
+	first := len(d.joined)
+	for _, u := range users {
+		code := d.fits(u, exist[u], as[u].Role)
+		if d.added = append(d.added, Added{u, code}); code == chat.OK {
+			info := as[u]
+			d.count++
+			d.members[u] = member{role: info.Role, alias: info.Alias, extra: info.Extra}
+			d.joined = append(d.joined, Member{u, info})
+		}
+	}
+	d.addJoined(d.joined[first:], chat.Ordinary)
+	d.addJoined(d.joined[first:], chat.Manager)
+	for _, j := range d.joined[first:] {
+		if j.MutedUntil != 0 {
+			d.silence(j.User, j.MutedUntil)
+		}
+	}
+}
+
+// fits returns OK, or why a user cannot join.
+func (d *decision) fits(u chat.UserID, exists bool, role chat.MemberRole) chat.Code {
+	_, there := d.members[u]
+	switch {
+	case there:
+		return chat.AlreadyMember
+	case !exists:
+		return chat.UserMissing
+	case role > chat.Manager:
+		return chat.BadParameter
+	case d.count >= d.group.MaxMembers:
+		return chat.MemberLimit
+	}
+	return chat.OK
+}
+
+// addJoined notes the changes by which those of a role join.
+func (d *decision) addJoined(joined []Member, role chat.MemberRole) {
+	var users []chat.UserID
+	for _, j := range joined {
+		if j.Role == role {
+			users = append(users, j.User)
+		}
+	}
+	for chunk := range slices.Chunk(users, chat.MaxChangeUsers) {
+		d.add(chat.Change{Kind: chat.MembersJoined, Users: chunk, Role: role})
+	}
 }

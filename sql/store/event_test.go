@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +32,7 @@ func TestEventsWaitInTheirOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := append(first[:1:1], rest...)
+	got := slices.Concat(first[:1], rest)
 	for i := range got {
 		told[i].ID = got[i].ID
 	}

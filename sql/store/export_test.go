@@ -3,20 +3,19 @@ package store
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
+	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
 )
 
-// OpenTraced opens a store whose statements and batches the tracer sees.
-func OpenTraced(ctx context.Context, url string, tracer pgx.QueryTracer) (*Store, error) {
-	config, err := pgxpool.ParseConfig(url)
-	if err != nil {
-		return nil, err
-	}
-	config.ConnConfig.Tracer = tracer
-	return open(ctx, config, Options{})
+// Describe lets whoever asks change what describes a group, with nothing but the rule of who may.
+func (s *Store) Describe(ctx context.Context, group chat.Conversation, by chat.UserID, c chat.Change) error {
+	return s.decide(ctx, "describe", group, by, c.Users, func(_ *db.Queries, d *decision) error {
+		if err := d.allow(chat.Manager); err != nil {
+			return err
+		}
+		d.add(c)
+		return nil
+	})
 }
 
 // The hot queries.
@@ -41,4 +40,21 @@ const (
 	ForgetOutgoing     = db.ForgetOutgoing
 	Outgoing           = db.Outgoing
 	MembersByID        = db.MembersByID
+
+	TakeWebhookCalls     = db.TakeWebhookCalls
+	PutOffWebhookCalls   = db.PutOffWebhookCalls
+	DropWebhookCalls     = db.DropWebhookCalls
+	WebhookCallsOfEvents = db.WebhookCallsOfEvents
+	WebhookCalls         = db.WebhookCalls
+	DropWebhookOnline    = db.DropWebhookOnline
+
+	GroupByID         = db.GroupByID
+	GroupsByID        = db.GroupsByID
+	FirstMembers      = db.FirstMembers
+	MembersAfter      = db.MembersAfter
+	Staff             = db.Staff
+	CountMembers      = db.CountMembers
+	JoinedGroups      = db.JoinedGroups
+	CountJoinedGroups = db.CountJoinedGroups
+	JoinRequests      = db.JoinRequests
 )

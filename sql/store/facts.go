@@ -122,13 +122,13 @@ func queueIDs(batch *pgx.Batch, ids []chat.ID, found map[chat.ID]chat.Stored) {
 		return
 	}
 	var row db.MessagesByIdentityRow
-	dst := []any{&row.Identity, &row.Seq, &row.Place, &row.Digest, &row.Recalled}
+	dst := []any{&row.Identity, &row.Seq, &row.Place, &row.Digest, &row.Recalled, &row.Replaced}
 	queue(batch, db.MessagesByIdentity, []any{ids}, dst, func() error {
 		if s, ok := found[row.Identity]; ok && s.Place < chat.Place(row.Place) {
 			return nil // the first one is the message
 		}
 		found[row.Identity] = chat.Stored{
-			Seq: chat.Seq(row.Seq), Place: chat.Place(row.Place), Digest: chatDigest(row.Digest), Recalled: row.Recalled,
+			Seq: chat.Seq(row.Seq), Place: chat.Place(row.Place), Digest: chatDigest(row.Digest), Recalled: row.Recalled, Replaced: row.Replaced,
 		}
 		return nil
 	})

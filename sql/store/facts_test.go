@@ -19,7 +19,7 @@ import (
 func TestLookUpFindsWhatExistsInOneRoundTrip(t *testing.T) {
 	url := storetest.URL(t)
 	var sent counter
-	s, err := store.OpenTraced(t.Context(), url, &sent)
+	s, err := store.Open(t.Context(), url, store.Options{Tracer: &sent})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ type fold struct {
 	recalls       []*placed // of messages that are not among these
 	records       []*placed // what history shows beside messages
 	reads         []*placed // the newest of each reader in each conversation
+	settings      []*settingRow
 }
 
 // placed is a record at its place.
@@ -31,14 +32,21 @@ type messageRow struct {
 	recalled chat.Place // 0: it stands
 }
 
+// settingRow is what a user's settings of a conversation come to.
+type settingRow struct {
+	*placed  // the newest
+	settings chat.Settings
+}
+
 type conversationRow struct {
 	conversation chat.Conversation
 	token        string
 	head         chat.Seq
 	lastPlace    chat.Place // of the newest message
-	changed      chat.Place // of the newest record; in groups reads do not count
+	changed      chat.Place // of the newest record; settings do not count, nor do reads in groups
 	changes      []*placed  // of the group
 	readers      map[chat.UserID]*placed
+	setters      map[chat.UserID]*settingRow
 
 	// As Postgres has it before these changes.
 	id         int64
@@ -90,6 +98,9 @@ func (f *fold) add(p placed) {
 		if c.conversation.Kind == chat.Group {
 			return
 		}
+	case chat.SettingRecord:
+		f.set(&p)
+		return
 	}
 	c.changed = p.place
 }
@@ -117,6 +128,21 @@ func (f *fold) read(p *placed) {
 	}
 	c.readers[reader] = p
 	f.reads = append(f.reads, p)
+}
+
+func (f *fold) set(p *placed) {
+	c, user := p.conversation, p.record.Sender.User
+	s := c.setters[user]
+	if s == nil {
+		s = new(settingRow)
+		if c.setters == nil {
+			c.setters = make(map[chat.UserID]*settingRow)
+		}
+		c.setters[user] = s
+		f.settings = append(f.settings, s)
+	}
+	s.placed = p
+	s.settings.Fold(p.place, p.record.Setting)
 }
 
 // groupFold is what the changes of one group come to.
@@ -182,6 +208,7 @@ func (g *groupFold) add(p *placed) {
 		g.mutes, g.muted = true, c.On
 	case chat.GroupDestroyed:
 		g.destroyed = true
+	case chat.GroupUpdated, chat.MemberUpdated: // what describes them stands in the record
 	}
 }
 

@@ -26,6 +26,8 @@ type life struct {
 	seq     chat.Seq
 	stands  []chat.Targeted
 	roster  chat.Roster
+
+	settings map[chat.UserID]chat.Settings
 }
 
 func (l *life) change(c chat.Change) chat.Record {
@@ -71,7 +73,11 @@ func (l *life) next(place chat.Place) chat.Record {
 		l.owner = u
 		return l.change(chat.Change{Kind: chat.GroupTransferred, Users: []chat.UserID{u}})
 	case n < 14:
-		return l.change(chat.Change{Kind: chat.GroupMuted, On: l.rng.IntN(2) == 0})
+		return l.change([]chat.Change{
+			{Kind: chat.GroupMuted, On: l.rng.IntN(2) == 0},
+			{Kind: chat.GroupUpdated, Info: `{"groupName":"x"}`},
+			{Kind: chat.MemberUpdated, Users: one, Info: `{"alias":"x"}`},
+		}[l.rng.IntN(3)])
 	case n < 16 && len(l.stands) > 0:
 		i := l.rng.IntN(len(l.stands))
 		m := l.stands[i]
@@ -80,8 +86,12 @@ func (l *life) next(place chat.Place) chat.Record {
 			Kind: chat.RecallRecord, Conversation: l.group, Sender: chat.Device{App: app, User: m.Sender}, Seq: m.Seq,
 			Recall: &chat.Recall{Place: m.Place, Sender: m.Sender, MessageID: m.MessageID},
 		}
-	case n < 18 && l.seq > 0:
+	case n < 17 && l.seq > 0:
 		return read(who, l.group, l.seq)
+	case n < 18:
+		return setting(who, l.group, chat.Setting{
+			Mute: chat.Switch(l.rng.IntN(3)), Top: chat.Switch(l.rng.IntN(2)), Delete: l.rng.IntN(2) == 0,
+		})
 	}
 	l.seq++
 	id := fmt.Sprint("m", l.seq)
@@ -97,8 +107,13 @@ func (l *life) entries(n int) []chat.Entry {
 		for i := range 1 + l.rng.IntN(4) {
 			place := chat.PlaceOf(base, l.log.rev+3, i)
 			r := l.next(place)
-			if r.Kind == chat.GroupRecord {
+			switch r.Kind { //nolint:exhaustive // of the others nothing is remembered
+			case chat.GroupRecord:
 				l.roster.Fold(place, r.Change)
+			case chat.SettingRecord:
+				s := l.settings[r.Sender.User]
+				s.Fold(place, r.Setting)
+				l.settings[r.Sender.User] = s
 			}
 			records = append(records, r)
 		}
@@ -115,6 +130,7 @@ func state(t *testing.T, url string) []string {
 		`SELECT row(user_id, joined, left_place, role, muted_until, place, changed)::text FROM membership`,
 		`SELECT row(token, kind, a, b, head, last_place, changed, version, muted, destroyed, group_place)::text FROM conversation`,
 		`SELECT row(user_id, seq, place)::text FROM read_position`,
+		`SELECT row(user_id, app_id, muted, top, cleared, place)::text FROM conversation_setting`,
 		`SELECT row(place, seq, recalled, body, extra)::text FROM message`,
 		`SELECT row(place, kind)::text FROM record`,
 	} {
@@ -130,6 +146,7 @@ func TestBatchesDoNotMatter(t *testing.T) {
 	for seed := range uint64(6) {
 		l := &life{
 			rng: rand.New(rand.NewPCG(seed, 1)), group: chat.GroupOf(app, "g"), owner: "u0", out: []chat.UserID{"u1", "u2", "u3", "u4", "u5"},
+			settings: make(map[chat.UserID]chat.Settings),
 		}
 		entries := l.entries(60)
 		var want []string
@@ -144,6 +161,7 @@ func TestBatchesDoNotMatter(t *testing.T) {
 			if want == nil {
 				want = got
 				sameMembers(t, s, l)
+				sameSettings(t, s, l)
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Fatalf("life %d in batches of %d blocks (-one by one +got):\n%s", seed, size, diff)
@@ -187,6 +205,65 @@ func sameMembers(t *testing.T, s *store.Store, l *life) {
 	}
 	if state.Version != l.roster.Version() || state.Muted != l.roster.Muted() || state.Mark != l.log.prev.Revision {
 		t.Errorf("rows have the group %+v; want version %d, muted %t, mark %d", state, l.roster.Version(), l.roster.Muted(), l.log.prev.Revision)
+	}
+}
+
+func sameSettings(t *testing.T, s *store.Store, l *life) {
+	t.Helper()
+	for _, u := range append(append([]chat.UserID{l.owner}, l.in...), l.out...) {
+		err := s.Look(t.Context(), func(look *store.Snapshot) error {
+			talks, err := look.Talks(t.Context(), chat.UserKey{App: app, User: u}, []chat.Conversation{l.group})
+			if err == nil && (len(talks) != 1 || talks[0].Settings != l.settings[u]) {
+				t.Errorf("rows have %s's settings in %+v; want %+v", u, talks, l.settings[u])
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestASettingIsNobodyElsesNews lets a user set something where nothing was said yet, and where something was.
+func TestASettingIsNobodyElsesNews(t *testing.T) {
+	url := storetest.URL(t)
+	s := storetest.Open(t, url)
+	var l testLog
+	pair, group := chat.PairOf(app, "a", "b"), chat.GroupOf(app, "g")
+	first := l.block(setting("a", pair, chat.Setting{Mute: chat.On}), created("g", "a"), joined("g", 2, "b"), setting("a", group, chat.Setting{Top: chat.On}))
+	mark := apply(t, s, chat.Mark{}, first).Mark
+	changed := func(u chat.UserID) string {
+		t.Helper()
+		var lines []string
+		err := s.Look(t.Context(), func(look *store.Snapshot) error {
+			talks, err := look.ChangedTalks(t.Context(), chat.UserKey{App: app, User: u}, 0, nil, 10)
+			for _, x := range talks {
+				lines = append(lines, fmt.Sprintf("%s %d mute %d top %d cleared %d", x.Conversation, x.Changed-chat.PlaceOf(base, first.Revision, 0),
+					x.Settings.Mute, x.Settings.Top, max(0, x.Settings.Cleared-chat.PlaceOf(base, first.Revision, 0))))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(lines, "; ")
+	}
+	for u, want := range map[chat.UserID]string{
+		"a": "10001/p/a/b 0 mute 2 top 0 cleared 0; 10001/g/g 3 mute 0 top 2 cleared 0",
+		"b": "10001/g/g 2 mute 0 top 0 cleared 0",
+	} {
+		if got := changed(u); got != want {
+			t.Errorf("for %s has changed %s; want %s", u, got, want)
+		}
+	}
+	apply(t, s, mark, l.block(message("b", "a", "1", "hi"), setting("a", pair, chat.Setting{Delete: true}), setting("b", group, chat.Setting{Mute: chat.On})))
+	for u, want := range map[chat.UserID]string{
+		"a": "10001/g/g 3 mute 0 top 2 cleared 0; 10001/p/a/b 3073 mute 2 top 0 cleared 3073",
+		"b": "10001/p/a/b 3072 mute 0 top 0 cleared 0; 10001/g/g 3074 mute 2 top 0 cleared 0",
+	} {
+		if got := changed(u); got != want {
+			t.Errorf("then for %s has changed %s; want %s", u, got, want)
+		}
 	}
 }
 
@@ -282,23 +359,39 @@ func TestWideGroupsTellTheirMembersNothing(t *testing.T) {
 	if n := count(t, url, `SELECT changed FROM conversation`); chat.Place(n) != at(3, 1) {
 		t.Errorf("the group has changed at %d; want %d: reads do not count", n, at(3, 1))
 	}
+	last := l.block(setting("a", g, chat.Setting{Mute: chat.On}))
+	apply(t, s, mark, last)
+	for u, want := range map[chat.UserID]chat.Place{"a": chat.PlaceOf(base, last.Revision, 0), "d": at(3, 1), "c": at(3, 0)} {
+		err := s.Look(t.Context(), func(look *store.Snapshot) error {
+			talks, err := look.ChangedTalks(t.Context(), chat.UserKey{App: app, User: u}, 0, nil, 10)
+			if err == nil && (len(talks) != 1 || talks[0].Changed != want) {
+				t.Errorf("for %s has changed %+v; want the group, once, at %d", u, talks, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func TestRefusedRecordsOfEveryKindAreSetAside(t *testing.T) {
 	url := storetest.URL(t)
 	s := storetest.Open(t, url)
 	run(t, url, `ALTER TABLE read_position ADD CONSTRAINT poison CHECK (user_id <> 'eve')`,
+		`ALTER TABLE conversation_setting ADD CONSTRAINT poison CHECK (user_id <> 'eve')`,
 		`ALTER TABLE membership ADD CONSTRAINT poison CHECK (user_id <> 'eve')`)
 	var l testLog
 	g := chat.GroupOf(app, "g")
-	entry := l.block(created("g", "o"), joined("g", 2, "a", "eve", "b"), said("o", "g", "1"), read("eve", g, 1), read("a", g, 1))
+	entry := l.block(created("g", "o"), joined("g", 2, "a", "eve", "b"), said("o", "g", "1"), read("eve", g, 1), read("a", g, 1),
+		setting("eve", g, chat.Setting{Mute: chat.On}), setting("a", g, chat.Setting{Mute: chat.On}))
 	applied := apply(t, s, chat.Mark{}, entry)
 	aside, err := s.Rejected(t.Context(), 0, 1<<53)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(applied.Rejected, aside); diff != "" || len(aside) != 2 || aside[0].Place.Index() != 1 || aside[1].Place.Index() != 3 {
-		t.Errorf("put aside: %+v; want eve's joining and read (-applied +read):\n%s", aside, diff)
+	if diff := cmp.Diff(applied.Rejected, aside); diff != "" || len(aside) != 3 || aside[0].Place.Index() != 1 || aside[1].Place.Index() != 3 || aside[2].Place.Index() != 5 {
+		t.Errorf("put aside: %+v; want eve's joining, read and setting (-applied +read):\n%s", aside, diff)
 	}
 	if got := strings.Join(texts(t, url, `SELECT user_id FROM membership ORDER BY 1`), " "); got != "a b o" {
 		t.Errorf("members are %s; want a b o", got)

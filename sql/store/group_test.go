@@ -22,13 +22,13 @@ func groupOf(t *testing.T) (*store.Store, string, chat.Conversation) {
 	s := storetest.Open(t, url)
 	users := []string{"o", "m1", "m2", "u1", "u2", "n1", "n2", "n3"}
 	run(t, url, `INSERT INTO app_user (app_id, user_id) SELECT 10001, unnest('{`+strings.Join(users, ",")+`}'::text[])`)
-	id, err := s.CreateGroup(t.Context(), store.NewGroup{
-		App: app, Owner: "o", Name: "g", Members: []chat.UserID{"m1", "u1", "m2", "u2", "u1", "o"}, MaxMembers: 6,
+	made, err := s.CreateGroup(t.Context(), store.NewGroup{
+		App: app, Owner: "o", Name: "g", Type: store.PublicGroup, Members: []chat.UserID{"m1", "u1", "m2", "u2", "u1", "o"}, MaxMembers: 6,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	group := chat.GroupOf(app, id)
+	group := chat.GroupOf(app, made.ID)
 	for _, m := range []chat.UserID{"m1", "m2"} {
 		if err := s.SetRole(t.Context(), group, "o", m, chat.Manager); err != nil {
 			t.Fatal(err)
@@ -118,7 +118,7 @@ func TestGroupRules(t *testing.T) {
 			&chat.Change{Kind: chat.MemberMuted, Version: 5, Users: []chat.UserID{"u1"}, Until: until.UnixMilli()},
 		},
 		"a manager does not mute the owner": {
-			func(s *store.Store, g chat.Conversation) error { return s.MuteMember(t.Context(), g, "m1", "o", until) }, chat.OwnerOnly, nil,
+			func(s *store.Store, g chat.Conversation) error { return s.MuteMember(t.Context(), g, "m1", "o", until) }, chat.AdminOnly, nil,
 		},
 		"who may speak is not unmuted": {
 			func(s *store.Store, g chat.Conversation) error {
@@ -149,6 +149,17 @@ func TestGroupRules(t *testing.T) {
 			func(s *store.Store, g chat.Conversation) error { return s.DestroyGroup(t.Context(), g, "o") }, chat.OK,
 			&chat.Change{Kind: chat.GroupDestroyed, Version: 5},
 		},
+		"a manager describes the group": {
+			func(s *store.Store, g chat.Conversation) error {
+				return s.Describe(t.Context(), g, "m1", chat.Change{Kind: chat.GroupUpdated, Info: `{"groupName":"x"}`})
+			}, chat.OK,
+			&chat.Change{Kind: chat.GroupUpdated, Version: 5, Info: `{"groupName":"x"}`},
+		},
+		"what describes it is no object": {
+			func(s *store.Store, g chat.Conversation) error {
+				return s.Describe(t.Context(), g, "m1", chat.Change{Kind: chat.GroupUpdated, Info: `"x"`})
+			}, chat.BadParameter, nil,
+		},
 		"a group that is not there": {
 			func(s *store.Store, _ chat.Conversation) error {
 				return s.MuteGroup(t.Context(), chat.GroupOf(app, "nothing"), "", true)
@@ -178,8 +189,8 @@ func TestTransferredGroupHasOneOwner(t *testing.T) {
 	if err := s.TransferGroup(t.Context(), g, "o", "u1"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SetRole(t.Context(), g, "o", "u2", chat.Manager); !errors.Is(err, chat.Error{Code: chat.OwnerOnly}) {
-		t.Errorf("the owner before sets a role: %v; want %v", err, chat.OwnerOnly)
+	if err := s.SetRole(t.Context(), g, "o", "u2", chat.Manager); !errors.Is(err, chat.Error{Code: chat.ManagersOnly}) {
+		t.Errorf("the owner before sets a role: %v; want %v", err, chat.ManagersOnly)
 	}
 	if err := s.LeaveGroup(t.Context(), g, "o"); err != nil {
 		t.Errorf("the owner before goes: %v", err)

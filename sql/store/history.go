@@ -79,14 +79,51 @@ func (s *Snapshot) Talks(ctx context.Context, user chat.UserKey, conversations [
 	return talks, s.addStays(ctx, user.User, talks)
 }
 
+// ChangedGroups returns the user's groups that have changed after a place, in the order of their newest changes, and those that he has left after
+// it, by his leaving; at most limit of them, without those whose numbers are except.
+func (s *Snapshot) ChangedGroups(
+	ctx context.Context, user chat.UserKey, after chat.Place, except []int64, limit int,
+) ([]chat.Talk, error) {
+	if except == nil {
+		except = []int64{}
+	}
+	rows, err := s.q.ChangedGroups(ctx, db.ChangedGroupsParams{
+		AppID: int32(user.App), UserID: string(user.User), After: int64(after), ExceptIds: except, MaxRows: int32(limit), //nolint:gosec // a page
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read what groups of %v have changed: %w", user.User, err)
+	}
+	talks := make([]chat.Talk, len(rows))
+	for i, row := range rows {
+		talks[i] = chat.Talk{
+			Number: row.ConversationID, Conversation: chat.GroupOf(user.App, row.A),
+			Version: row.Version, VersionAt: chat.Place(row.GroupPlace), Destroyed: row.Destroyed,
+		}
+	}
+	return talks, s.addStays(ctx, user.User, talks)
+}
+
+// NewestPlaces returns where the newest change of any of the user's conversations stands, and the newest of any of his groups; 0: there is none.
+func (s *Snapshot) NewestPlaces(ctx context.Context, user chat.UserKey) (conversations, groups chat.Place, err error) {
+	row, err := s.q.NewestPlaces(ctx, int32(user.App), string(user.User))
+	if err != nil {
+		return 0, 0, fmt.Errorf("read what has changed last for %v: %w", user.User, err)
+	}
+	return chat.Place(row.OfConversations), chat.Place(row.OfGroups), nil
+}
+
 func chatTalk(app chat.AppID, row *db.ChangedTalksRow) chat.Talk {
 	return chat.Talk{
 		Number:       row.ConversationID,
 		Conversation: chat.Conversation{App: app, Kind: chat.Kind(row.Kind), A: row.A, B: row.B}, //nolint:gosec // 0 or 1
 		Head:         chat.Seq(row.Head),
 		Changed:      chat.Place(row.Changed),
+		Version:      row.Version,
+		VersionAt:    chat.Place(row.GroupPlace),
+		Destroyed:    row.Destroyed,
 		Read:         chat.Seq(row.OwnRead),
 		PeerRead:     chat.Seq(row.PeerRead),
+		Settings:     chatSettings(row.Mute, row.Top, row.Cleared, row.SetPlace),
 	}
 }
 

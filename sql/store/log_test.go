@@ -82,6 +82,10 @@ func read(reader chat.UserID, c chat.Conversation, seq chat.Seq) chat.Record {
 	}
 }
 
+func setting(by chat.UserID, c chat.Conversation, s chat.Setting) chat.Record {
+	return chat.Record{Kind: chat.SettingRecord, Conversation: c, Sender: chat.Device{App: app, User: by, Client: chat.Web}, Setting: &s}
+}
+
 // recall returns the recall of a message of an entry.
 func recall(by chat.UserID, e chat.Entry, index int) chat.Record {
 	r := e.Block.Records[index]

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
@@ -51,12 +54,21 @@ func chatMessage(row *db.MessagesRow) (Message, error) {
 			Seq:          chat.Seq(row.Seq),
 			MessageTime:  row.MessageTime,
 			Digest:       chatDigest(row.Digest),
+			Asked:        chatDigest(row.Asked),
 			Body:         row.Body,
 			Extra:        row.Extra,
 			Erased:       row.Erased,
 		},
 		Recalled: chat.Place(row.Recalled),
 	}, nil
+}
+
+// asked returns the digest of what was asked for instead of a message; nil: nothing was.
+func asked(r *chat.Record) []byte {
+	if !r.Replaced() {
+		return nil
+	}
+	return r.Asked[:]
 }
 
 // Head is how far a conversation has come.
@@ -109,4 +121,33 @@ func (s *Store) KnownIDs(ctx context.Context, p chat.Partition, yield func(prefi
 		return fmt.Errorf("read known ids of partition %s: %w", p, err)
 	}
 	return nil
+}
+
+// MaySay returns OK, or the code with which a message of a user in a conversation would be refused now.
+func (s *Store) MaySay(ctx context.Context, c chat.Conversation, from chat.UserID, now time.Time) (chat.Code, error) {
+	facts, err := s.LookUp(ctx, chat.NeedsToSay(c, from))
+	if err == nil && c.Kind == chat.Group {
+		facts.Groups[c], err = s.groupOfSpeaker(ctx, c, from)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look up whether %s may say something in %s: %w", from, c, err)
+	}
+	return facts.MaySay(c, from, now), nil
+}
+
+// groupOfSpeaker returns a group with one member, if he is one. Of the places only the order counts.
+func (s *Store) groupOfSpeaker(ctx context.Context, group chat.Conversation, from chat.UserID) (chat.GroupState, error) {
+	row, err := s.queries.GroupOfSpeaker(ctx, string(from), int32(group.App), group.A)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return chat.GroupState{}, nil
+	}
+	if err != nil {
+		return chat.GroupState{}, err
+	}
+	state := chat.GroupState{Version: row.Version, Muted: row.Muted, Destroyed: row.Destroyed, At: 1}
+	if row.IsMember {
+		m := chat.Membership{User: from, Joined: 1, Role: chat.MemberRole(row.Role), MutedUntil: row.MutedUntil} //nolint:gosec // a role is 0 to 2
+		state.Members = append(state.Members, m)
+	}
+	return state, nil
 }

@@ -77,7 +77,7 @@ func (b *batch) addRejected(ctx context.Context, tx pgx.Tx) error {
 		if err := q.AddRejectedRecord(ctx, db.AddRejectedRecordParams{
 			Place: int64(r.Place), Seq: int64(r.Record.Seq), Recalled: int64(r.Recalled), Identity: r.Record.ID(),
 			Partition: int32(r.Partition), //nolint:gosec // partitions are few
-			Kind:      int16(r.Record.Kind), Digest: r.Record.Digest[:], Token: r.Record.Conversation.String(),
+			Kind:      int16(r.Record.Kind), Digest: r.Record.Digest[:], Asked: asked(&r.Record), Token: r.Record.Conversation.String(),
 			Cause: r.Cause, Record: encodeRecord(r.Record, r.Time),
 		}); err != nil {
 			return err

@@ -30,10 +30,10 @@ var (
 	}
 	demoGroups = []NewGroup{
 		{
-			App: DemoApp, ID: "27a35ff2f9be4cc9a8d3db1ad3322804", Owner: "bantanger", Name: "bantanger's group",
+			App: DemoApp, ID: "27a35ff2f9be4cc9a8d3db1ad3322804", Owner: "bantanger", Name: "bantanger's group", Type: PublicGroup, Joining: ApprovedJoin,
 			Members: []chat.UserID{demoManager, "10002"},
 		},
-		{App: DemoApp, ID: "team", Owner: "alice", Name: "team", Members: []chat.UserID{"lld", "a", "b", "bob"}},
+		{App: DemoApp, ID: "team", Owner: "alice", Name: "team", Joining: ApprovedJoin, Members: []chat.UserID{"lld", "a", "b", "bob"}},
 	}
 	demoCircles = [][]string{
 		{"10001", "10002", "bantanger"},
@@ -67,7 +67,7 @@ func addDemoGroups(ctx context.Context, tx pgx.Tx) error {
 	for i, g := range demoGroups {
 		err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
 			q := db.New(savepoint)
-			if err := createGroup(ctx, q, g); err != nil || i > 0 {
+			if _, err := createGroup(ctx, q, g, Acting{}); err != nil || i > 0 {
 				return err
 			}
 			return decide(ctx, q, chat.GroupOf(g.App, g.ID), g.Owner, []chat.UserID{demoManager}, func(_ *db.Queries, d *decision) error {
@@ -168,7 +168,9 @@ func (s *Store) SeedGroup(
 	}); err != nil {
 		return fmt.Errorf("seed user %s: %w", owner, err)
 	}
-	_, err := s.CreateGroup(ctx, NewGroup{App: app, ID: group, Owner: owner, Name: group, MaxMembers: max(n+1, DefaultMaxMembers)})
+	_, err := s.CreateGroup(ctx, NewGroup{
+		App: app, ID: group, Owner: owner, Name: group, Joining: ApprovedJoin, MaxMembers: max(n+1, DefaultMaxMembers),
+	})
 	if err != nil && !errors.Is(err, chat.Error{Code: chat.GroupExists}) {
 		return err
 	}

@@ -86,6 +86,12 @@ func TestSeedAddsGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range got {
+		if c := &got[i].Change; (c.Info != "") != (c.Kind == chat.GroupCreated) {
+			t.Errorf("change %d of kind %d describes its group as %q", i, c.Kind, c.Info)
+		}
+		got[i].Change.Info = ""
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("outbox (-want +got):\n%s", diff)
 	}

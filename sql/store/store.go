@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/whaleshark-im/whaleshark/sql/store/internal/db"
@@ -22,6 +23,8 @@ type Store struct {
 type Options struct {
 	MaxConns int    // connections at most; 0: 8
 	Name     string // what the connections are called in pg_stat_activity; empty: whaleshark
+
+	Tracer pgx.QueryTracer // sees every statement and batch; nil: nobody does
 
 	// WideGroup is how many members a group may have before Apply no longer tells each of them what has changed; 0: 500.
 	WideGroup int
@@ -40,6 +43,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
+	config.ConnConfig.Tracer = opts.Tracer
 	config.MaxConns = int32(cmp.Or(opts.MaxConns, 8)) //nolint:gosec // a few
 	config.ConnConfig.ConnectTimeout = cmp.Or(config.ConnConfig.ConnectTimeout, connectTimeout)
 	if opts.Name != "" || config.ConnConfig.RuntimeParams["application_name"] == "" {

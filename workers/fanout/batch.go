@@ -25,7 +25,13 @@ type item struct {
 }
 
 // bytes is about what the item takes in memory.
-func (it *item) bytes() int { return len(it.record.Body) + len(it.record.Extra) + 512 }
+func (it *item) bytes() int {
+	n := len(it.record.Body) + len(it.record.Extra) + 512
+	if c := it.record.Change; c != nil {
+		n += len(c.Info)
+	}
+	return n
+}
 
 // batch works out who gets what, a push for each edge. It is pure: routes come in through the directory.
 type batch struct {

@@ -63,6 +63,10 @@ func readOf(by, of chat.UserID) *chat.Record {
 	}
 }
 
+func settingOf(by, of chat.UserID, s chat.Setting) *chat.Record {
+	return &chat.Record{Kind: chat.SettingRecord, Conversation: chat.PairOf(1, by, of), Sender: device(by, "1"), Setting: &s}
+}
+
 func recallOf(to chat.UserID, place chat.Place) *chat.Record {
 	return &chat.Record{
 		Kind: chat.RecallRecord, Conversation: chat.PairOf(1, "alice", to), Sender: device("alice", "1"), MessageID: "r", Seq: 3,
@@ -128,6 +132,20 @@ func TestWhoGetsWhatOfAPair(t *testing.T) {
 		"a read of what one has said to oneself": {
 			alice, func(b *batch) { b.pair(readOf("alice", "alice"), 9) },
 			[]string{"e1 read_notify to [12]", "e2 read_notify to [13]"},
+		},
+		"a setting: the user's other devices": {
+			slices.Concat(alice, bob), func(b *batch) { b.pair(settingOf("alice", "bob", chat.Setting{Mute: chat.On, Top: chat.Off}), 9) },
+			[]string{"e1 conversation_update to [12]", "e2 conversation_update to [13]"},
+		},
+		"a deletion, and a setting with it": {
+			slices.Concat(alice[:2], bob), func(b *batch) { b.pair(settingOf("alice", "bob", chat.Setting{Top: chat.On, Delete: true}), 9) },
+			[]string{"e1 conversation_update to [12]", "e1 conversation_delete to [12]"},
+		},
+		"a silent deletion, and a setting with it": {
+			slices.Concat(alice[:2], bob), func(b *batch) {
+				b.pair(settingOf("alice", "bob", chat.Setting{Top: chat.On, Delete: true, Silent: true}), 9)
+			},
+			[]string{"e1 conversation_update to [12]"},
 		},
 		"a recall: the caller's answer, and everybody else": {
 			slices.Concat(alice, bob), func(b *batch) { b.pair(recallOf("bob", 3), 9) },

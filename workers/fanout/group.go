@@ -40,7 +40,7 @@ func (g *group) forget(before chat.Place) {
 
 // needsGroup reports whether the record is one that cannot be handed out without its group's members.
 func needsGroup(r *chat.Record) bool {
-	return r.Conversation.Kind == chat.Group && r.Kind != chat.RefusalRecord && r.Kind != chat.RecallRefusalRecord
+	return r.Conversation.Kind == chat.Group && r.Kind != chat.RefusalRecord && r.Kind != chat.RecallRefusalRecord && r.Kind != chat.SettingRecord
 }
 
 // group takes a record of a group in and hands it out, but for the answer to the device that asked. Who gets it is decided by the places:
@@ -58,7 +58,7 @@ func (b *batch) group(r *chat.Record, place chat.Place, g *group) {
 		b.absent(r, place, g, command, payload)
 	case chat.GroupRecord:
 		b.event(r, place, g)
-	case chat.RefusalRecord, chat.RecallRefusalRecord: // the answer is all
+	case chat.RefusalRecord, chat.RecallRefusalRecord, chat.SettingRecord: // they do not need the group
 	}
 }
 
@@ -161,7 +161,8 @@ func (b *batch) event(r *chat.Record, place chat.Place, g *group) {
 				routes = append(routes, b.devices(r.Conversation.App, u)...)
 			}
 		}
-	case chat.RoleSet, chat.MemberMuted, chat.GroupMuted, chat.GroupDestroyed, chat.GroupTransferred: // all were members before
+	case chat.RoleSet, chat.MemberMuted, chat.GroupMuted, chat.GroupDestroyed, chat.GroupTransferred, chat.GroupUpdated, chat.MemberUpdated:
+		// all were members before
 	}
 	for _, e := range wire.GroupEventsOf(r, place) {
 		b.deliver(e.Command, wire.AppendGroupEvent(nil, &e), routes...)

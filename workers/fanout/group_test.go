@@ -66,6 +66,13 @@ func change(kind chat.ChangeKind, by chat.UserID, users ...chat.UserID) chat.Rec
 	}
 }
 
+// described is a change of alice's with what describes the group or a member.
+func described(kind chat.ChangeKind, info string, users ...chat.UserID) chat.Record {
+	r := change(kind, "alice", users...)
+	r.Change.Info = info
+	return r
+}
+
 func TestWhoGetsWhatOfAGroup(t *testing.T) {
 	three := []chat.UserID{"alice", "bob", "carol"} // sessions 10 on e1, 11 on e2, 12 on e1
 	six := []chat.UserID{"alice", "bob", "carol", "dave", "erin", "frank"}
@@ -194,7 +201,7 @@ func TestEventsOfAGroup(t *testing.T) {
 	role := change(chat.RoleSet, "alice", "bob")
 	role.Change.Role = chat.Manager
 	event := func(e wire.GroupEvent) wire.GroupEvent {
-		e.Group, e.Place, e.By = "team", 10, "alice"
+		e.Group, e.Place, e.Version, e.By = "team", 10, 3, "alice"
 		return e
 	}
 	for name, c := range map[string]struct {
@@ -203,14 +210,24 @@ func TestEventsOfAGroup(t *testing.T) {
 		want   wire.GroupEvent
 	}{
 		"created": {
-			change(chat.GroupCreated, "alice", "dave"),
+			described(chat.GroupCreated, `{"groupType":1}`, "dave"),
 			[]chat.SessionID{11, 13},
-			event(wire.GroupEvent{Command: wire.CreatedGroup, Owner: "dave", Members: []chat.UserID{"dave"}}),
+			event(wire.GroupEvent{Command: wire.CreatedGroup, App: 1, Owner: "dave", Members: []chat.UserID{"dave"}, Info: `{"groupType":1}`}),
 		},
 		"joined": {
 			change(chat.MembersJoined, "alice", "dave", "erin"),
 			[]chat.SessionID{11, 13},
 			event(wire.GroupEvent{Command: wire.AddedMember, Members: []chat.UserID{"dave", "erin"}}),
+		},
+		"updated": {
+			described(chat.GroupUpdated, `{"groupName":"x"}`),
+			[]chat.SessionID{11},
+			event(wire.GroupEvent{Command: wire.UpdatedGroup, Info: `{"groupName":"x"}`}),
+		},
+		"member updated": {
+			described(chat.MemberUpdated, `{"alias":"x"}`, "bob"),
+			[]chat.SessionID{11},
+			event(wire.GroupEvent{Command: wire.UpdatedMember, Member: "bob", Info: `{"alias":"x"}`}),
 		},
 		"left":        {change(chat.MemberLeft, "alice", "bob"), []chat.SessionID{11}, event(wire.GroupEvent{Command: wire.ExitGroup, Member: "bob"})},
 		"removed":     {change(chat.MemberRemoved, "alice", "bob"), []chat.SessionID{11}, event(wire.GroupEvent{Command: wire.DeletedMember, Member: "bob"})},

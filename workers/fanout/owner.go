@@ -147,6 +147,9 @@ func (o *owner) record(out *batch, it *item) {
 		return
 	}
 	out.answer(r)
+	if r.Kind == chat.SettingRecord {
+		out.setting(r, it.place)
+	}
 	if !needsGroup(r) {
 		return
 	}

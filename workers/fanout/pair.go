@@ -17,6 +17,8 @@ func (b *batch) pair(r *chat.Record, place chat.Place) {
 		b.pairRecall(r, place)
 	case chat.RefusalRecord, chat.RecallRefusalRecord:
 		b.answer(r)
+	case chat.SettingRecord:
+		b.setting(r, place)
 	case chat.GroupRecord: // of a pair there is none
 	}
 }
@@ -34,7 +36,7 @@ func (b *batch) answer(r *chat.Record) {
 	case chat.RecallRecord, chat.RecallRefusalRecord:
 		command, payload := recallAck(r)
 		b.deliver(command, payload, b.asking(r)...)
-	case chat.ReadRecord, chat.GroupRecord: // nobody waits for an answer
+	case chat.ReadRecord, chat.GroupRecord, chat.SettingRecord: // nobody waits for an answer
 	}
 }
 
@@ -77,6 +79,17 @@ func (b *batch) pairRead(r *chat.Record, place chat.Place) {
 	if peer != r.Sender.User {
 		command, payload := readReceipt(r.Conversation, peer, p)
 		b.deliver(command, payload, b.devices(r.Sender.App, peer)...)
+	}
+}
+
+// setting tells the user's other devices, of a pair or of a group: it needs to know nothing of the members. Of a silent deletion they find out
+// when they sync.
+func (b *batch) setting(r *chat.Record, place chat.Place) {
+	for _, s := range wire.SettingsOf(r, place) {
+		if s.Command == wire.ConversationDelete && r.Setting.Silent {
+			continue
+		}
+		b.deliverButTo(r.Sender, s.Command, wire.AppendSetting(nil, &s), b.devices(r.Sender.App, r.Sender.User))
 	}
 }
 

@@ -22,6 +22,7 @@ type Metrics struct {
 	panics            prometheus.Counter
 	lookUps           prometheus.Histogram
 	lookUpFailures    prometheus.Counter
+	hooks             *prometheus.HistogramVec
 	waiting           *prometheus.GaugeVec
 }
 
@@ -45,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"cause"}),
 		repeats:           counter("repeats_total", "Stored messages that were sent again."),
 		expired:           counter("expired_total", "Requests that were past their deadline."),
-		passed:            counter("passed_total", "Reads that moved nothing, and changes of groups that were in already or not next."),
+		passed:            counter("passed_total", "Reads that moved nothing, changes of groups that were in already or not next, and settings that may not be."),
 		unreadable:        counter("unreadable_total", "Entries of the ingress that could not be read."),
 		unreadableChanges: counter("unreadable_changes_total", "Rows of the outbox that could not be read; their groups do not change any more."),
 		panics:            counter("panics_total", "Requests whose judgement panicked and that were refused, and loops that a panic ended and that were started again."),
@@ -54,10 +55,26 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 12),
 		}),
 		lookUpFailures: counter("look_up_failures_total", "Look-ups that Postgres did not answer."),
+		hooks: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "whaleshark_sequence_hook_seconds", Help: "How long apps take to say what becomes of a message, by what they say.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 2, 10),
+		}, []string{"verdict"}),
 		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "whaleshark_sequence_waiting", Help: "Requests that wait to be judged.",
 		}, []string{"partition"}),
 	}
+}
+
+var verdictNames = map[chat.HookVerdictKind]string{
+	chat.HookAllowed: "allowed", chat.HookVetoed: "vetoed", chat.HookReplaced: "replaced",
+}
+
+func (m *Metrics) hooked(a *hookAnswer) {
+	name, ok := verdictNames[a.verdict.Kind]
+	if !ok {
+		name = "failed"
+	}
+	m.hooks.WithLabelValues(name).Observe(a.took.Seconds())
 }
 
 func (m *Metrics) committed(b *chat.Block, bytes int) {
@@ -75,6 +92,8 @@ func (m *Metrics) committed(b *chat.Block, bytes int) {
 			m.records.WithLabelValues("recalled").Inc()
 		case chat.GroupRecord:
 			m.records.WithLabelValues("changed").Inc()
+		case chat.SettingRecord:
+			m.records.WithLabelValues("set").Inc()
 		case chat.RefusalRecord, chat.RecallRefusalRecord:
 			m.records.WithLabelValues(r.Code.String()).Inc()
 		}

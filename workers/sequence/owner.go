@@ -33,6 +33,8 @@ type owner struct {
 	known     chan []uint64    // identities for the filter; closed when it is complete
 	stale     chan *chat.Event // events that say what is stale; nil: some may have been missed
 	overrun   atomic.Bool      // stale had no room
+	verdicts  chan hookAnswer  // what apps have said of messages
+	hooking   int              // how many of those are awaited
 	asking    bool
 	unknown   bool // the log must be read before the next block
 
@@ -90,6 +92,8 @@ func (o *owner) loop(ctx context.Context) error {
 			o.post.Beat() // it has an answer, whatever it is
 		case a := <-o.answers:
 			o.learn(a)
+		case a := <-o.verdicts:
+			o.hear(a)
 		case e := <-o.stale:
 			o.rule.Heed(e, time.Now())
 		case list, more := <-o.known:
@@ -145,6 +149,7 @@ func (o *owner) step(ctx context.Context) error {
 		}
 		o.answer(ctx)
 		o.lookUp(ctx)
+		o.askApps(ctx)
 		if st.Block != nil {
 			o.data = st.Data
 			o.append(st.Block.Prev)

@@ -66,6 +66,7 @@ func own(
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
 		stale:     make(chan *chat.Event, staleInbox),
+		verdicts:  make(chan hookAnswer, hooksAtOnce),
 	}
 	defer o.wg.Wait()
 	defer cancel()

@@ -7,26 +7,48 @@ package db
 
 import (
 	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const AddFriendships = `-- name: AddFriendships :exec
-INSERT INTO friendship (app_id, from_id, to_id)
-SELECT $1, unnest($2::text[]), unnest($3::text[])
+WITH pair AS (
+    SELECT DISTINCT p.from_id, p.to_id FROM (SELECT unnest($2::text[]) AS from_id, unnest($3::text[]) AS to_id) AS p
+    WHERE NOT EXISTS (
+        SELECT FROM friendship AS f WHERE f.app_id = $1::integer AND f.from_id = p.from_id AND f.to_id = p.to_id
+    )
+), moved AS (
+    INSERT INTO user_sequence AS s (app_id, user_id, friendship) SELECT $1::integer, from_id, count(*) FROM pair GROUP BY from_id
+    ON CONFLICT (app_id, user_id) DO UPDATE SET friendship = s.friendship + EXCLUDED.friendship
+    RETURNING user_id, friendship
+)
+INSERT INTO friendship (app_id, from_id, to_id, friend_sequence)
+SELECT
+    $1::integer, pair.from_id, pair.to_id,
+    moved.friendship + 1 - row_number() OVER (PARTITION BY pair.from_id ORDER BY pair.to_id DESC)
+FROM pair JOIN moved ON moved.user_id = pair.from_id
 ON CONFLICT DO NOTHING
 `
 
+// AddFriendships numbers the rows that it adds, behind those that are there.
 func (q *Queries) AddFriendships(ctx context.Context, appID int32, fromIds []string, toIds []string) error {
 	_, err := q.db.Exec(ctx, AddFriendships, appID, fromIds, toIds)
 	return err
 }
 
 const AddNumberedFriendships = `-- name: AddNumberedFriendships :exec
-INSERT INTO friendship (app_id, from_id, to_id)
-SELECT $1, 'u' || a, 'u' || b
-FROM generate_series($2::bigint, $3::bigint) AS n
-CROSS JOIN LATERAL (VALUES (n, n + 1), (n + 1, n)) AS pair (a, b)
-WHERE n % 2 = 1 AND n < $3::bigint
-ON CONFLICT DO NOTHING
+WITH pair AS (
+    SELECT 'u' || a AS from_id, 'u' || b AS to_id
+    FROM generate_series($2::bigint, $3::bigint) AS n
+    CROSS JOIN LATERAL (VALUES (n, n + 1), (n + 1, n)) AS pair (a, b)
+    WHERE n % 2 = 1 AND n < $3::bigint
+), added AS (
+    INSERT INTO friendship (app_id, from_id, to_id, friend_sequence) SELECT $1::integer, from_id, to_id, 1 FROM pair
+    ON CONFLICT DO NOTHING
+    RETURNING from_id
+)
+INSERT INTO user_sequence AS s (app_id, user_id, friendship) SELECT $1::integer, from_id, 1 FROM added
+ON CONFLICT (app_id, user_id) DO UPDATE SET friendship = GREATEST(s.friendship, 1)
 `
 
 // AddNumberedFriendships befriends u<n> and u<n + 1> for every odd n, among the users from first to last.
@@ -35,12 +57,82 @@ func (q *Queries) AddNumberedFriendships(ctx context.Context, appID int32, first
 	return err
 }
 
+const Befriend = `-- name: Befriend :many
+INSERT INTO friendship AS f (app_id, from_id, to_id, remark, add_source, extra, friend_sequence)
+SELECT
+    $1, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::bigint[])
+ON CONFLICT (app_id, from_id, to_id) DO UPDATE
+SET deleted = false, stranger = false, friend_sequence = EXCLUDED.friend_sequence, updated_at = now(),
+    remark = COALESCE(NULLIF(EXCLUDED.remark, ''), f.remark), add_source = COALESCE(NULLIF(EXCLUDED.add_source, ''), f.add_source),
+    extra = COALESCE(NULLIF(EXCLUDED.extra, ''), f.extra)
+RETURNING app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra
+`
+
+type BefriendParams struct {
+	AppID      int32
+	FromIds    []string
+	ToIds      []string
+	Remarks    []string
+	AddSources []string
+	Extras     []string
+	Sequences  []int64
+}
+
+// Befriend writes sides of friendships. Of what is there already stays what is not given anew, and the block.
+func (q *Queries) Befriend(ctx context.Context, arg BefriendParams) ([]Friendship, error) {
+	rows, err := q.db.Query(ctx, Befriend,
+		arg.AppID,
+		arg.FromIds,
+		arg.ToIds,
+		arg.Remarks,
+		arg.AddSources,
+		arg.Extras,
+		arg.Sequences,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Friendship
+	for rows.Next() {
+		var i Friendship
+		if err := rows.Scan(
+			&i.AppID,
+			&i.Deleted,
+			&i.Blocked,
+			&i.CreatedAt,
+			&i.FromID,
+			&i.ToID,
+			&i.Remark,
+			&i.FriendSequence,
+			&i.BlackSequence,
+			&i.UpdatedAt,
+			&i.Stranger,
+			&i.AddSource,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const BefriendNumbered = `-- name: BefriendNumbered :exec
-INSERT INTO friendship (app_id, from_id, to_id)
-SELECT $1, a, b
-FROM generate_series($2::bigint, $3::bigint, $4::bigint) AS n
-CROSS JOIN LATERAL (VALUES ($5::text, 'u' || n), ('u' || n, $5::text)) AS pair (a, b)
-ON CONFLICT DO NOTHING
+WITH added AS (
+    INSERT INTO friendship (app_id, from_id, to_id, friend_sequence)
+    SELECT $1::integer, a, b, c
+    FROM generate_series($2::bigint, $3::bigint, $4::bigint) AS n
+    CROSS JOIN LATERAL (VALUES ($5::text, 'u' || n, n), ('u' || n, $5::text, 1)) AS side (a, b, c)
+    ON CONFLICT DO NOTHING
+    RETURNING from_id AS user_id, friend_sequence AS sequence
+)
+INSERT INTO user_sequence AS s (app_id, user_id, friendship) SELECT $1::integer, added.user_id, max(added.sequence) FROM added GROUP BY added.user_id
+ON CONFLICT (app_id, user_id) DO UPDATE SET friendship = GREATEST(s.friendship, EXCLUDED.friendship)
 `
 
 type BefriendNumberedParams struct {
@@ -59,6 +151,286 @@ func (q *Queries) BefriendNumbered(ctx context.Context, arg BefriendNumberedPara
 		arg.Last,
 		arg.Step,
 		arg.UserID,
+	)
+	return err
+}
+
+const Block = `-- name: Block :one
+INSERT INTO friendship AS f (app_id, from_id, to_id, blocked, stranger, friend_sequence, black_sequence)
+VALUES ($1, $2, $3, true, true, $4, $4)
+ON CONFLICT (app_id, from_id, to_id) DO UPDATE
+SET blocked = true, friend_sequence = EXCLUDED.friend_sequence, black_sequence = EXCLUDED.black_sequence, updated_at = now()
+WHERE NOT f.blocked
+RETURNING app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra
+`
+
+type BlockParams struct {
+	AppID    int32
+	FromID   string
+	ToID     string
+	Sequence int64
+}
+
+// Block returns no row if the user is blocked already. Whoever is no friend gets a row for the block alone.
+func (q *Queries) Block(ctx context.Context, arg BlockParams) (Friendship, error) {
+	row := q.db.QueryRow(ctx, Block,
+		arg.AppID,
+		arg.FromID,
+		arg.ToID,
+		arg.Sequence,
+	)
+	var i Friendship
+	err := row.Scan(
+		&i.AppID,
+		&i.Deleted,
+		&i.Blocked,
+		&i.CreatedAt,
+		&i.FromID,
+		&i.ToID,
+		&i.Remark,
+		&i.FriendSequence,
+		&i.BlackSequence,
+		&i.UpdatedAt,
+		&i.Stranger,
+		&i.AddSource,
+		&i.Extra,
+	)
+	return i, err
+}
+
+const DeleteFriendship = `-- name: DeleteFriendship :one
+UPDATE friendship SET deleted = true, friend_sequence = $1, updated_at = now()
+WHERE app_id = $2 AND from_id = $3 AND to_id = $4 AND NOT stranger AND NOT deleted
+RETURNING app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra
+`
+
+type DeleteFriendshipParams struct {
+	Sequence int64
+	AppID    int32
+	FromID   string
+	ToID     string
+}
+
+func (q *Queries) DeleteFriendship(ctx context.Context, arg DeleteFriendshipParams) (Friendship, error) {
+	row := q.db.QueryRow(ctx, DeleteFriendship,
+		arg.Sequence,
+		arg.AppID,
+		arg.FromID,
+		arg.ToID,
+	)
+	var i Friendship
+	err := row.Scan(
+		&i.AppID,
+		&i.Deleted,
+		&i.Blocked,
+		&i.CreatedAt,
+		&i.FromID,
+		&i.ToID,
+		&i.Remark,
+		&i.FriendSequence,
+		&i.BlackSequence,
+		&i.UpdatedAt,
+		&i.Stranger,
+		&i.AddSource,
+		&i.Extra,
+	)
+	return i, err
+}
+
+const DeleteFriendships = `-- name: DeleteFriendships :many
+UPDATE friendship AS f SET deleted = true, friend_sequence = n.number + $1::bigint, updated_at = now()
+FROM (
+    SELECT x.to_id, row_number() OVER (ORDER BY x.to_id) AS number FROM friendship AS x
+    WHERE x.app_id = $2 AND x.from_id = $3 AND NOT x.stranger AND NOT x.deleted
+) AS n
+WHERE f.app_id = $2 AND f.from_id = $3 AND f.to_id = n.to_id
+RETURNING f.to_id
+`
+
+// DeleteFriendships deletes all of a user's friends, and numbers them from the sequence on.
+func (q *Queries) DeleteFriendships(ctx context.Context, sequence int64, appID int32, fromID string) ([]string, error) {
+	rows, err := q.db.Query(ctx, DeleteFriendships, sequence, appID, fromID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var to_id string
+		if err := rows.Scan(&to_id); err != nil {
+			return nil, err
+		}
+		items = append(items, to_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const FriendshipsAfter = `-- name: FriendshipsAfter :many
+SELECT app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra FROM friendship
+WHERE app_id = $1 AND from_id = $2 AND friend_sequence > $3
+ORDER BY friend_sequence LIMIT $4
+`
+
+type FriendshipsAfterParams struct {
+	AppID   int32
+	FromID  string
+	After   int64
+	MaxRows int32
+}
+
+func (q *Queries) FriendshipsAfter(ctx context.Context, arg FriendshipsAfterParams) ([]Friendship, error) {
+	rows, err := q.db.Query(ctx, FriendshipsAfter,
+		arg.AppID,
+		arg.FromID,
+		arg.After,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Friendship
+	for rows.Next() {
+		var i Friendship
+		if err := rows.Scan(
+			&i.AppID,
+			&i.Deleted,
+			&i.Blocked,
+			&i.CreatedAt,
+			&i.FromID,
+			&i.ToID,
+			&i.Remark,
+			&i.FriendSequence,
+			&i.BlackSequence,
+			&i.UpdatedAt,
+			&i.Stranger,
+			&i.AddSource,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const FriendshipsByKey = `-- name: FriendshipsByKey :many
+SELECT f.app_id, f.deleted, f.blocked, f.created_at, f.from_id, f.to_id, f.remark, f.friend_sequence, f.black_sequence, f.updated_at, f.stranger, f.add_source, f.extra
+FROM (SELECT unnest($1::text[]) AS from_id, unnest($2::text[]) AS to_id) AS k
+JOIN friendship AS f ON f.app_id = $3 AND f.from_id = k.from_id AND f.to_id = k.to_id
+`
+
+// FriendshipsByKey returns those sides of friendships that are there.
+func (q *Queries) FriendshipsByKey(ctx context.Context, fromIds []string, toIds []string, appID int32) ([]Friendship, error) {
+	rows, err := q.db.Query(ctx, FriendshipsByKey, fromIds, toIds, appID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Friendship
+	for rows.Next() {
+		var i Friendship
+		if err := rows.Scan(
+			&i.AppID,
+			&i.Deleted,
+			&i.Blocked,
+			&i.CreatedAt,
+			&i.FromID,
+			&i.ToID,
+			&i.Remark,
+			&i.FriendSequence,
+			&i.BlackSequence,
+			&i.UpdatedAt,
+			&i.Stranger,
+			&i.AddSource,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const FriendshipsOf = `-- name: FriendshipsOf :many
+SELECT app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra FROM friendship WHERE app_id = $1 AND from_id = $2 ORDER BY to_id LIMIT $3
+`
+
+func (q *Queries) FriendshipsOf(ctx context.Context, appID int32, fromID string, maxRows int32) ([]Friendship, error) {
+	rows, err := q.db.Query(ctx, FriendshipsOf, appID, fromID, maxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Friendship
+	for rows.Next() {
+		var i Friendship
+		if err := rows.Scan(
+			&i.AppID,
+			&i.Deleted,
+			&i.Blocked,
+			&i.CreatedAt,
+			&i.FromID,
+			&i.ToID,
+			&i.Remark,
+			&i.FriendSequence,
+			&i.BlackSequence,
+			&i.UpdatedAt,
+			&i.Stranger,
+			&i.AddSource,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ImportFriendships = `-- name: ImportFriendships :exec
+INSERT INTO friendship (app_id, from_id, to_id, remark, add_source, deleted, stranger, blocked, friend_sequence, black_sequence)
+SELECT
+    $1, $2, unnest($3::text[]), unnest($4::text[]), unnest($5::text[]), unnest($6::boolean[]),
+    unnest($7::boolean[]), unnest($8::boolean[]), unnest($9::bigint[]), unnest($10::bigint[])
+`
+
+type ImportFriendshipsParams struct {
+	AppID           int32
+	FromID          string
+	ToIds           []string
+	Remarks         []string
+	AddSources      []string
+	Deleteds        []bool
+	Strangers       []bool
+	Blockeds        []bool
+	FriendSequences []int64
+	BlackSequences  []int64
+}
+
+func (q *Queries) ImportFriendships(ctx context.Context, arg ImportFriendshipsParams) error {
+	_, err := q.db.Exec(ctx, ImportFriendships,
+		arg.AppID,
+		arg.FromID,
+		arg.ToIds,
+		arg.Remarks,
+		arg.AddSources,
+		arg.Deleteds,
+		arg.Strangers,
+		arg.Blockeds,
+		arg.FriendSequences,
+		arg.BlackSequences,
 	)
 	return err
 }
@@ -104,4 +476,90 @@ func (q *Queries) RelationsByKey(ctx context.Context, appIds []int32, fromIds []
 		return nil, err
 	}
 	return items, nil
+}
+
+const Unblock = `-- name: Unblock :one
+UPDATE friendship SET blocked = false, friend_sequence = $1, black_sequence = $1, updated_at = now()
+WHERE app_id = $2 AND from_id = $3 AND to_id = $4 AND blocked
+RETURNING app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra
+`
+
+type UnblockParams struct {
+	Sequence int64
+	AppID    int32
+	FromID   string
+	ToID     string
+}
+
+func (q *Queries) Unblock(ctx context.Context, arg UnblockParams) (Friendship, error) {
+	row := q.db.QueryRow(ctx, Unblock,
+		arg.Sequence,
+		arg.AppID,
+		arg.FromID,
+		arg.ToID,
+	)
+	var i Friendship
+	err := row.Scan(
+		&i.AppID,
+		&i.Deleted,
+		&i.Blocked,
+		&i.CreatedAt,
+		&i.FromID,
+		&i.ToID,
+		&i.Remark,
+		&i.FriendSequence,
+		&i.BlackSequence,
+		&i.UpdatedAt,
+		&i.Stranger,
+		&i.AddSource,
+		&i.Extra,
+	)
+	return i, err
+}
+
+const UpdateFriendship = `-- name: UpdateFriendship :one
+UPDATE friendship
+SET remark = COALESCE($1, remark), add_source = COALESCE($2, add_source),
+    extra = COALESCE($3, extra), friend_sequence = $4, updated_at = now()
+WHERE app_id = $5 AND from_id = $6 AND to_id = $7 AND NOT stranger
+RETURNING app_id, deleted, blocked, created_at, from_id, to_id, remark, friend_sequence, black_sequence, updated_at, stranger, add_source, extra
+`
+
+type UpdateFriendshipParams struct {
+	Remark    pgtype.Text
+	AddSource pgtype.Text
+	Extra     pgtype.Text
+	Sequence  int64
+	AppID     int32
+	FromID    string
+	ToID      string
+}
+
+func (q *Queries) UpdateFriendship(ctx context.Context, arg UpdateFriendshipParams) (Friendship, error) {
+	row := q.db.QueryRow(ctx, UpdateFriendship,
+		arg.Remark,
+		arg.AddSource,
+		arg.Extra,
+		arg.Sequence,
+		arg.AppID,
+		arg.FromID,
+		arg.ToID,
+	)
+	var i Friendship
+	err := row.Scan(
+		&i.AppID,
+		&i.Deleted,
+		&i.Blocked,
+		&i.CreatedAt,
+		&i.FromID,
+		&i.ToID,
+		&i.Remark,
+		&i.FriendSequence,
+		&i.BlackSequence,
+		&i.UpdatedAt,
+		&i.Stranger,
+		&i.AddSource,
+		&i.Extra,
+	)
+	return i, err
 }

@@ -7,54 +7,88 @@ package db
 
 import (
 	"context"
+	"time"
 )
 
-const AddGroup = `-- name: AddGroup :execrows
-INSERT INTO chat_group (app_id, group_id, owner_id, name, max_members) VALUES ($1, $2, $3, $4, $5)
+const AddGroup = `-- name: AddGroup :one
+INSERT INTO chat_group (app_id, group_id, owner_id, max_members, created_at)
+VALUES ($1, $2, $3, $4, COALESCE(to_timestamp(NULLIF($5::bigint, 0) / 1000.0), now()))
 ON CONFLICT DO NOTHING
+RETURNING created_at
 `
 
 type AddGroupParams struct {
 	AppID      int32
 	GroupID    string
 	OwnerID    string
-	Name       string
 	MaxMembers int32
+	CreatedMs  int64
 }
 
-func (q *Queries) AddGroup(ctx context.Context, arg AddGroupParams) (int64, error) {
-	result, err := q.db.Exec(ctx, AddGroup,
+// AddGroup adds a group, unless there is one of this id; a created_ms of 0 is now.
+func (q *Queries) AddGroup(ctx context.Context, arg AddGroupParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, AddGroup,
 		arg.AppID,
 		arg.GroupID,
 		arg.OwnerID,
-		arg.Name,
 		arg.MaxMembers,
+		arg.CreatedMs,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var created_at time.Time
+	err := row.Scan(&created_at)
+	return created_at, err
 }
 
 const AddMembers = `-- name: AddMembers :exec
-INSERT INTO group_member (app_id, group_id, user_id, role) SELECT $1, $2, unnest($3::text[]), $4::smallint
+INSERT INTO group_member (app_id, group_id, user_id, role, join_type, alias, extra, joined_at)
+SELECT
+    $1, $2, m.user_id, m.role, m.join_type, m.alias, m.extra, COALESCE(to_timestamp(NULLIF(m.joined_ms, 0) / 1000.0), now())
+FROM (
+    SELECT
+        unnest($3::text[]) AS user_id, unnest($4::smallint[]) AS role, unnest($5::text[]) AS join_type,
+        unnest($6::text[]) AS alias, unnest($7::text[]) AS extra, unnest($8::bigint[]) AS joined_ms
+) AS m
 `
 
 type AddMembersParams struct {
-	AppID   int32
-	GroupID string
-	UserIds []string
-	Role    int16
+	AppID     int32
+	GroupID   string
+	UserIds   []string
+	Roles     []int16
+	JoinTypes []string
+	Aliases   []string
+	Extras    []string
+	JoinedMs  []int64
 }
 
+// AddMembers adds members to a group; one whose joined_ms is 0 joins now.
 func (q *Queries) AddMembers(ctx context.Context, arg AddMembersParams) error {
 	_, err := q.db.Exec(ctx, AddMembers,
 		arg.AppID,
 		arg.GroupID,
 		arg.UserIds,
-		arg.Role,
+		arg.Roles,
+		arg.JoinTypes,
+		arg.Aliases,
+		arg.Extras,
+		arg.JoinedMs,
 	)
 	return err
+}
+
+const CountJoinedGroups = `-- name: CountJoinedGroups :one
+SELECT count(*)
+FROM group_member AS m
+JOIN chat_group AS g ON g.app_id = m.app_id AND g.group_id = m.group_id
+WHERE m.app_id = $1 AND m.user_id = $2 AND g.destroyed_at IS NULL
+    AND (cardinality($3::smallint[]) = 0 OR g.group_type = ANY ($3::smallint[]))
+`
+
+func (q *Queries) CountJoinedGroups(ctx context.Context, appID int32, userID string, groupTypes []int16) (int64, error) {
+	row := q.db.QueryRow(ctx, CountJoinedGroups, appID, userID, groupTypes)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const CountMembers = `-- name: CountMembers :one
@@ -92,6 +126,50 @@ func (q *Queries) ExistingUsers(ctx context.Context, appID int32, userIds []stri
 	return items, nil
 }
 
+const FirstMembers = `-- name: FirstMembers :many
+(
+    SELECT muted_until, joined_at, app_id, role, group_id, user_id, join_type, alias, extra FROM group_member AS m WHERE m.app_id = $2 AND m.group_id = $3 AND m.role > 0
+    ORDER BY m.role DESC, m.user_id LIMIT $1
+)
+UNION ALL
+(
+    SELECT muted_until, joined_at, app_id, role, group_id, user_id, join_type, alias, extra FROM group_member AS m WHERE m.app_id = $2 AND m.group_id = $3 AND m.role = 0
+    ORDER BY m.user_id LIMIT $1
+)
+ORDER BY role DESC, user_id LIMIT $1
+`
+
+// FirstMembers begins with the owner and the managers; the others follow by their ids.
+func (q *Queries) FirstMembers(ctx context.Context, maxRows int32, appID int32, groupID string) ([]GroupMember, error) {
+	rows, err := q.db.Query(ctx, FirstMembers, maxRows, appID, groupID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GroupMember
+	for rows.Next() {
+		var i GroupMember
+		if err := rows.Scan(
+			&i.MutedUntil,
+			&i.JoinedAt,
+			&i.AppID,
+			&i.Role,
+			&i.GroupID,
+			&i.UserID,
+			&i.JoinType,
+			&i.Alias,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const FoldedVersion = `-- name: FoldedVersion :one
 SELECT COALESCE((SELECT version FROM conversation WHERE token = $1), 0)::bigint AS version
 `
@@ -104,41 +182,239 @@ func (q *Queries) FoldedVersion(ctx context.Context, token string) (int64, error
 	return version, err
 }
 
-const GroupForChange = `-- name: GroupForChange :one
-SELECT version, owner_id, max_members, muted, (destroyed_at IS NOT NULL)::boolean AS destroyed
-FROM chat_group WHERE app_id = $1 AND group_id = $2 FOR UPDATE
+const GroupByID = `-- name: GroupByID :one
+SELECT
+    g.version, g.created_at, g.destroyed_at, g.app_id, g.max_members, g.muted, g.group_id, g.owner_id, g.name, g.updated_at, g.group_type, g.apply_join_type, g.introduction, g.notification, g.photo, g.extra,
+    (SELECT count(*) FROM group_member AS m WHERE m.app_id = g.app_id AND m.group_id = g.group_id)::bigint AS members,
+    COALESCE(
+        (SELECT m.role FROM group_member AS m WHERE m.app_id = g.app_id AND m.group_id = g.group_id AND m.user_id = $1), -1
+    )::smallint AS viewer_role
+FROM chat_group AS g WHERE g.app_id = $2 AND g.group_id = $3
 `
 
-type GroupForChangeRow struct {
-	Version    int64
-	OwnerID    string
-	MaxMembers int32
-	Muted      bool
-	Destroyed  bool
+type GroupByIDRow struct {
+	ChatGroup  ChatGroup
+	Members    int64
+	ViewerRole int16
 }
 
-// GroupForChange locks the group's row: changes of a group are decided one after the other.
-func (q *Queries) GroupForChange(ctx context.Context, appID int32, groupID string) (GroupForChangeRow, error) {
-	row := q.db.QueryRow(ctx, GroupForChange, appID, groupID)
-	var i GroupForChangeRow
+// GroupByID returns a group with how many members it has, and the role in it of somebody; -1: he is no member.
+func (q *Queries) GroupByID(ctx context.Context, viewerID string, appID int32, groupID string) (GroupByIDRow, error) {
+	row := q.db.QueryRow(ctx, GroupByID, viewerID, appID, groupID)
+	var i GroupByIDRow
 	err := row.Scan(
-		&i.Version,
-		&i.OwnerID,
-		&i.MaxMembers,
-		&i.Muted,
-		&i.Destroyed,
+		&i.ChatGroup.Version,
+		&i.ChatGroup.CreatedAt,
+		&i.ChatGroup.DestroyedAt,
+		&i.ChatGroup.AppID,
+		&i.ChatGroup.MaxMembers,
+		&i.ChatGroup.Muted,
+		&i.ChatGroup.GroupID,
+		&i.ChatGroup.OwnerID,
+		&i.ChatGroup.Name,
+		&i.ChatGroup.UpdatedAt,
+		&i.ChatGroup.GroupType,
+		&i.ChatGroup.ApplyJoinType,
+		&i.ChatGroup.Introduction,
+		&i.ChatGroup.Notification,
+		&i.ChatGroup.Photo,
+		&i.ChatGroup.Extra,
+		&i.Members,
+		&i.ViewerRole,
 	)
 	return i, err
 }
 
+const GroupForChange = `-- name: GroupForChange :one
+SELECT version, created_at, destroyed_at, app_id, max_members, muted, group_id, owner_id, name, updated_at, group_type, apply_join_type, introduction, notification, photo, extra FROM chat_group WHERE app_id = $1 AND group_id = $2 FOR UPDATE
+`
+
+// GroupForChange locks the group's row: changes of a group are decided one after the other.
+func (q *Queries) GroupForChange(ctx context.Context, appID int32, groupID string) (ChatGroup, error) {
+	row := q.db.QueryRow(ctx, GroupForChange, appID, groupID)
+	var i ChatGroup
+	err := row.Scan(
+		&i.Version,
+		&i.CreatedAt,
+		&i.DestroyedAt,
+		&i.AppID,
+		&i.MaxMembers,
+		&i.Muted,
+		&i.GroupID,
+		&i.OwnerID,
+		&i.Name,
+		&i.UpdatedAt,
+		&i.GroupType,
+		&i.ApplyJoinType,
+		&i.Introduction,
+		&i.Notification,
+		&i.Photo,
+		&i.Extra,
+	)
+	return i, err
+}
+
+const GroupsByID = `-- name: GroupsByID :many
+SELECT version, created_at, destroyed_at, app_id, max_members, muted, group_id, owner_id, name, updated_at, group_type, apply_join_type, introduction, notification, photo, extra FROM chat_group WHERE app_id = $1 AND group_id = ANY ($2::text[]) ORDER BY group_id
+`
+
+func (q *Queries) GroupsByID(ctx context.Context, appID int32, groupIds []string) ([]ChatGroup, error) {
+	rows, err := q.db.Query(ctx, GroupsByID, appID, groupIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChatGroup
+	for rows.Next() {
+		var i ChatGroup
+		if err := rows.Scan(
+			&i.Version,
+			&i.CreatedAt,
+			&i.DestroyedAt,
+			&i.AppID,
+			&i.MaxMembers,
+			&i.Muted,
+			&i.GroupID,
+			&i.OwnerID,
+			&i.Name,
+			&i.UpdatedAt,
+			&i.GroupType,
+			&i.ApplyJoinType,
+			&i.Introduction,
+			&i.Notification,
+			&i.Photo,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const JoinedGroups = `-- name: JoinedGroups :many
+SELECT g.version, g.created_at, g.destroyed_at, g.app_id, g.max_members, g.muted, g.group_id, g.owner_id, g.name, g.updated_at, g.group_type, g.apply_join_type, g.introduction, g.notification, g.photo, g.extra
+FROM group_member AS m
+JOIN chat_group AS g ON g.app_id = m.app_id AND g.group_id = m.group_id
+WHERE m.app_id = $1 AND m.user_id = $2 AND g.destroyed_at IS NULL
+    AND (cardinality($3::smallint[]) = 0 OR g.group_type = ANY ($3::smallint[]))
+ORDER BY m.joined_at, m.group_id
+LIMIT $5 OFFSET $4
+`
+
+type JoinedGroupsParams struct {
+	AppID      int32
+	UserID     string
+	GroupTypes []int16
+	Skipped    int32
+	MaxRows    int32
+}
+
+// JoinedGroups returns a page of the groups that a user is in; no types are all.
+func (q *Queries) JoinedGroups(ctx context.Context, arg JoinedGroupsParams) ([]ChatGroup, error) {
+	rows, err := q.db.Query(ctx, JoinedGroups,
+		arg.AppID,
+		arg.UserID,
+		arg.GroupTypes,
+		arg.Skipped,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChatGroup
+	for rows.Next() {
+		var i ChatGroup
+		if err := rows.Scan(
+			&i.Version,
+			&i.CreatedAt,
+			&i.DestroyedAt,
+			&i.AppID,
+			&i.MaxMembers,
+			&i.Muted,
+			&i.GroupID,
+			&i.OwnerID,
+			&i.Name,
+			&i.UpdatedAt,
+			&i.GroupType,
+			&i.ApplyJoinType,
+			&i.Introduction,
+			&i.Notification,
+			&i.Photo,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MembersAfter = `-- name: MembersAfter :many
+SELECT muted_until, joined_at, app_id, role, group_id, user_id, join_type, alias, extra FROM group_member AS m WHERE m.app_id = $1 AND m.group_id = $2 AND m.user_id > $3
+ORDER BY m.user_id LIMIT $4
+`
+
+type MembersAfterParams struct {
+	AppID   int32
+	GroupID string
+	After   string
+	MaxRows int32
+}
+
+func (q *Queries) MembersAfter(ctx context.Context, arg MembersAfterParams) ([]GroupMember, error) {
+	rows, err := q.db.Query(ctx, MembersAfter,
+		arg.AppID,
+		arg.GroupID,
+		arg.After,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GroupMember
+	for rows.Next() {
+		var i GroupMember
+		if err := rows.Scan(
+			&i.MutedUntil,
+			&i.JoinedAt,
+			&i.AppID,
+			&i.Role,
+			&i.GroupID,
+			&i.UserID,
+			&i.JoinType,
+			&i.Alias,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const MembersByID = `-- name: MembersByID :many
-SELECT user_id, role, muted_until FROM group_member WHERE app_id = $1 AND group_id = $2 AND user_id = ANY ($3::text[])
+SELECT user_id, role, muted_until, alias, extra FROM group_member
+WHERE app_id = $1 AND group_id = $2 AND user_id = ANY ($3::text[])
 `
 
 type MembersByIDRow struct {
 	UserID     string
 	Role       int16
 	MutedUntil int64
+	Alias      string
+	Extra      string
 }
 
 func (q *Queries) MembersByID(ctx context.Context, appID int32, groupID string, userIds []string) ([]MembersByIDRow, error) {
@@ -150,7 +426,13 @@ func (q *Queries) MembersByID(ctx context.Context, appID int32, groupID string, 
 	var items []MembersByIDRow
 	for rows.Next() {
 		var i MembersByIDRow
-		if err := rows.Scan(&i.UserID, &i.Role, &i.MutedUntil); err != nil {
+		if err := rows.Scan(
+			&i.UserID,
+			&i.Role,
+			&i.MutedUntil,
+			&i.Alias,
+			&i.Extra,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -171,12 +453,15 @@ func (q *Queries) RemoveMember(ctx context.Context, appID int32, groupID string,
 }
 
 const SetMember = `-- name: SetMember :exec
-UPDATE group_member SET role = $1, muted_until = $2 WHERE app_id = $3 AND group_id = $4 AND user_id = $5
+UPDATE group_member SET role = $1, muted_until = $2, alias = $3, extra = $4
+WHERE app_id = $5 AND group_id = $6 AND user_id = $7
 `
 
 type SetMemberParams struct {
 	Role       int16
 	MutedUntil int64
+	Alias      string
+	Extra      string
 	AppID      int32
 	GroupID    string
 	UserID     string
@@ -186,6 +471,8 @@ func (q *Queries) SetMember(ctx context.Context, arg SetMemberParams) error {
 	_, err := q.db.Exec(ctx, SetMember,
 		arg.Role,
 		arg.MutedUntil,
+		arg.Alias,
+		arg.Extra,
 		arg.AppID,
 		arg.GroupID,
 		arg.UserID,
@@ -193,29 +480,75 @@ func (q *Queries) SetMember(ctx context.Context, arg SetMemberParams) error {
 	return err
 }
 
-const UpdateGroup = `-- name: UpdateGroup :exec
+const Staff = `-- name: Staff :many
+SELECT user_id FROM group_member WHERE app_id = $1 AND group_id = $2 AND role > 0 ORDER BY user_id
+`
+
+// Staff returns a group's managers and its owner.
+func (q *Queries) Staff(ctx context.Context, appID int32, groupID string) ([]string, error) {
+	rows, err := q.db.Query(ctx, Staff, appID, groupID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var user_id string
+		if err := rows.Scan(&user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, user_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const UpdateGroup = `-- name: UpdateGroup :one
 UPDATE chat_group
-SET version = $1, owner_id = $2, muted = $3, destroyed_at = CASE WHEN $4::boolean THEN COALESCE(destroyed_at, now()) END
-WHERE app_id = $5 AND group_id = $6
+SET version = $1, owner_id = $2, muted = $3, destroyed_at = CASE WHEN $4::boolean THEN COALESCE(destroyed_at, now()) END,
+    name = $5, max_members = $6, group_type = $7, apply_join_type = $8, introduction = $9,
+    notification = $10, photo = $11, extra = $12, updated_at = now()
+WHERE app_id = $13 AND group_id = $14
+RETURNING updated_at
 `
 
 type UpdateGroupParams struct {
-	Version   int64
-	OwnerID   string
-	Muted     bool
-	Destroyed bool
-	AppID     int32
-	GroupID   string
+	Version       int64
+	OwnerID       string
+	Muted         bool
+	Destroyed     bool
+	Name          string
+	MaxMembers    int32
+	GroupType     int16
+	ApplyJoinType int16
+	Introduction  string
+	Notification  string
+	Photo         string
+	Extra         string
+	AppID         int32
+	GroupID       string
 }
 
-func (q *Queries) UpdateGroup(ctx context.Context, arg UpdateGroupParams) error {
-	_, err := q.db.Exec(ctx, UpdateGroup,
+func (q *Queries) UpdateGroup(ctx context.Context, arg UpdateGroupParams) (time.Time, error) {
+	row := q.db.QueryRow(ctx, UpdateGroup,
 		arg.Version,
 		arg.OwnerID,
 		arg.Muted,
 		arg.Destroyed,
+		arg.Name,
+		arg.MaxMembers,
+		arg.GroupType,
+		arg.ApplyJoinType,
+		arg.Introduction,
+		arg.Notification,
+		arg.Photo,
+		arg.Extra,
 		arg.AppID,
 		arg.GroupID,
 	)
-	return err
+	var updated_at time.Time
+	err := row.Scan(&updated_at)
+	return updated_at, err
 }

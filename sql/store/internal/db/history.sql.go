@@ -10,29 +10,128 @@ import (
 	"time"
 )
 
+const ChangedGroups = `-- name: ChangedGroups :many
+WITH found AS (
+    (
+        SELECT m.conversation_id, CASE WHEN m.left_place IS NULL THEN c.group_place ELSE m.left_place END AS place FROM membership AS m
+        CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+        WHERE m.app_id = $2 AND m.user_id = $3 AND m.changed > $4 AND NOT (m.wide AND m.left_place IS NULL)
+            AND CASE WHEN m.left_place IS NULL THEN c.group_place ELSE m.left_place END > $4
+            AND m.conversation_id <> ALL ($5::bigint[])
+            AND m.joined = (SELECT max(n.joined) FROM membership AS n WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id)
+        ORDER BY 2 LIMIT $1
+    ) UNION ALL (
+        SELECT m.conversation_id, c.group_place FROM membership AS m
+        CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+        WHERE m.wide AND m.left_place IS NULL AND m.app_id = $2 AND m.user_id = $3 AND c.group_place > $4
+            AND m.conversation_id <> ALL ($5::bigint[])
+        ORDER BY 2 LIMIT $1
+    )
+    ORDER BY 2 LIMIT $1
+)
+SELECT c.conversation_id, c.a, c.version, c.group_place, c.destroyed
+FROM found AS f
+CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = f.conversation_id LIMIT 1) AS c
+ORDER BY f.place
+`
+
+type ChangedGroupsParams struct {
+	MaxRows   int32
+	AppID     int32
+	UserID    string
+	After     int64
+	ExceptIds []int64
+}
+
+type ChangedGroupsRow struct {
+	ConversationID int64
+	A              string
+	Version        int64
+	GroupPlace     int64
+	Destroyed      bool
+}
+
+// ChangedGroups finds a user's groups that have changed after a place, in the order of their newest changes, and those that he has left after
+// it. A member who is told what has changed is told that, too; for the rest it is as above.
+func (q *Queries) ChangedGroups(ctx context.Context, arg ChangedGroupsParams) ([]ChangedGroupsRow, error) {
+	rows, err := q.db.Query(ctx, ChangedGroups,
+		arg.MaxRows,
+		arg.AppID,
+		arg.UserID,
+		arg.After,
+		arg.ExceptIds,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ChangedGroupsRow
+	for rows.Next() {
+		var i ChangedGroupsRow
+		if err := rows.Scan(
+			&i.ConversationID,
+			&i.A,
+			&i.Version,
+			&i.GroupPlace,
+			&i.Destroyed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ChangedTalks = `-- name: ChangedTalks :many
 WITH found AS (
     (
         SELECT c.conversation_id, c.changed FROM conversation AS c
         WHERE c.kind = 0 AND c.app_id = $3 AND c.a = $1 AND c.changed > $4 AND c.conversation_id <> ALL ($5::bigint[])
+            AND c.changed > COALESCE((
+                SELECT s.place FROM conversation_setting AS s WHERE s.conversation_id = c.conversation_id AND s.user_id = $1
+            ), 0)
         ORDER BY c.changed LIMIT $2
     ) UNION ALL (
         SELECT c.conversation_id, c.changed FROM conversation AS c
         WHERE c.kind = 0 AND c.app_id = $3 AND c.b = $1 AND c.changed > $4 AND c.a <> c.b
             AND c.conversation_id <> ALL ($5::bigint[])
+            AND c.changed > COALESCE((
+                SELECT s.place FROM conversation_setting AS s WHERE s.conversation_id = c.conversation_id AND s.user_id = $1
+            ), 0)
         ORDER BY c.changed LIMIT $2
     ) UNION ALL (
         SELECT m.conversation_id, m.changed FROM membership AS m
         WHERE m.app_id = $3 AND m.user_id = $1 AND m.changed > $4 AND NOT (m.wide AND m.left_place IS NULL)
             AND m.conversation_id <> ALL ($5::bigint[])
             AND m.joined = (SELECT max(n.joined) FROM membership AS n WHERE n.conversation_id = m.conversation_id AND n.user_id = m.user_id)
+            AND m.changed > COALESCE((
+                SELECT s.place FROM conversation_setting AS s WHERE s.conversation_id = m.conversation_id AND s.user_id = $1
+            ), 0)
         ORDER BY m.changed LIMIT $2
     ) UNION ALL (
         SELECT m.conversation_id, GREATEST(c.changed, m.changed) FROM membership AS m
         CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
         WHERE m.wide AND m.left_place IS NULL AND m.app_id = $3 AND m.user_id = $1
             AND GREATEST(c.changed, m.changed) > $4 AND m.conversation_id <> ALL ($5::bigint[])
+            AND GREATEST(c.changed, m.changed) > COALESCE((
+                SELECT s.place FROM conversation_setting AS s WHERE s.conversation_id = m.conversation_id AND s.user_id = $1
+            ), 0)
         ORDER BY 2 LIMIT $2
+    ) UNION ALL (
+        SELECT s.conversation_id, s.place FROM conversation_setting AS s
+        WHERE s.app_id = $3 AND s.user_id = $1 AND s.place > $4 AND s.conversation_id <> ALL ($5::bigint[])
+            AND s.place > COALESCE((
+                SELECT CASE WHEN c.kind = 0 THEN c.changed ELSE (
+                    SELECT CASE WHEN m.wide AND m.left_place IS NULL THEN GREATEST(c.changed, m.changed) ELSE m.changed END
+                    FROM membership AS m WHERE m.conversation_id = c.conversation_id AND m.user_id = $1
+                    ORDER BY m.joined DESC LIMIT 1
+                ) END
+                FROM conversation AS c WHERE c.conversation_id = s.conversation_id
+            ), 0)
+        ORDER BY s.place LIMIT $2
     )
     ORDER BY 2 LIMIT $2
 )
@@ -42,9 +141,15 @@ SELECT
     COALESCE((
         SELECT r.seq FROM read_position AS r
         WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
-    ), 0)::bigint AS peer_read
+    ), 0)::bigint AS peer_read,
+    (CASE WHEN s.muted THEN 2 WHEN NOT s.muted THEN 1 ELSE 0 END)::smallint AS mute,
+    (CASE WHEN s.top THEN 2 WHEN NOT s.top THEN 1 ELSE 0 END)::smallint AS top,
+    COALESCE(s.cleared, 0)::bigint AS cleared, COALESCE(s.place, 0)::bigint AS set_place, c.version, c.group_place, c.destroyed
 FROM found AS f
 CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = f.conversation_id LIMIT 1) AS c
+LEFT JOIN LATERAL (
+    SELECT conversation_id, cleared, place, app_id, muted, top, user_id FROM conversation_setting AS x WHERE x.conversation_id = c.conversation_id AND x.user_id = $1 LIMIT 1
+) AS s ON true
 ORDER BY f.changed
 `
 
@@ -65,12 +170,20 @@ type ChangedTalksRow struct {
 	Changed        int64
 	OwnRead        int64
 	PeerRead       int64
+	Mute           int16
+	Top            int16
+	Cleared        int64
+	SetPlace       int64
+	Version        int64
+	GroupPlace     int64
+	Destroyed      bool
 }
 
 // ChangedTalks finds a user's conversations with a record after a place, in the order of their newest one. Each way of finding them
 // stops by itself, and what belongs to a row is looked up for it alone (LIMIT 1 and subqueries keep the planner from reading a table
-// to join it): pairs by either user, groups by what their members are told, and wide groups, which are few, by the group itself.
-// Of several stays in a group the newest tells.
+// to join it): pairs by either user, groups by what their members are told, wide groups, which are few, by the group itself, and
+// whatever the user has set by that. Of several stays in a group the newest tells. A conversation comes from one of these ways: where
+// its newest place is.
 func (q *Queries) ChangedTalks(ctx context.Context, arg ChangedTalksParams) ([]ChangedTalksRow, error) {
 	rows, err := q.db.Query(ctx, ChangedTalks,
 		arg.UserID,
@@ -95,6 +208,13 @@ func (q *Queries) ChangedTalks(ctx context.Context, arg ChangedTalksParams) ([]C
 			&i.Changed,
 			&i.OwnRead,
 			&i.PeerRead,
+			&i.Mute,
+			&i.Top,
+			&i.Cleared,
+			&i.SetPlace,
+			&i.Version,
+			&i.GroupPlace,
+			&i.Destroyed,
 		); err != nil {
 			return nil, err
 		}
@@ -129,7 +249,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
         AND NOT (x.sender = $4 AND x.client_type = $5::integer AND x.imei = $6)
     ORDER BY x.place DESC LIMIT $7
@@ -217,7 +337,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
         AND NOT (x.sender = $4 AND x.client_type = $5::integer AND x.imei = $6)
     ORDER BY x.place LIMIT $7
@@ -305,7 +425,7 @@ FROM (
     SELECT unnest($1::bigint[]) AS conversation_id, unnest($2::bigint[]) AS after, unnest($3::bigint[]) AS before
 ) AS s
 CROSS JOIN LATERAL (
-    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled FROM message AS x
+    SELECT place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, body, extra, recalled, asked FROM message AS x
     WHERE x.conversation_id = s.conversation_id AND x.place > s.after AND x.place < s.before
     ORDER BY x.place DESC LIMIT 1
 ) AS m
@@ -362,6 +482,49 @@ func (q *Queries) NewestMessages(ctx context.Context, conversationIds []int64, a
 		return nil, err
 	}
 	return items, nil
+}
+
+const NewestPlaces = `-- name: NewestPlaces :one
+SELECT
+    GREATEST(
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = $1 AND c.a = $2 ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT c.changed FROM conversation AS c
+            WHERE c.kind = 0 AND c.app_id = $1 AND c.b = $2 ORDER BY c.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT m.changed FROM membership AS m WHERE m.app_id = $1 AND m.user_id = $2 ORDER BY m.changed DESC LIMIT 1
+        ), 0),
+        COALESCE((
+            SELECT max(c.changed) FROM membership AS m
+            CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+            WHERE m.wide AND m.left_place IS NULL AND m.app_id = $1 AND m.user_id = $2
+        ), 0),
+        COALESCE((
+            SELECT s.place FROM conversation_setting AS s WHERE s.app_id = $1 AND s.user_id = $2 ORDER BY s.place DESC LIMIT 1
+        ), 0)
+    )::bigint AS of_conversations,
+    COALESCE((
+        SELECT max(CASE WHEN m.left_place IS NULL THEN c.group_place ELSE m.left_place END) FROM membership AS m
+        CROSS JOIN LATERAL (SELECT conversation_id, head, last_place, app_id, token, changed, version, group_place, kind, muted, destroyed, wide, a, b FROM conversation AS x WHERE x.conversation_id = m.conversation_id LIMIT 1) AS c
+        WHERE m.app_id = $1 AND m.user_id = $2
+    ), 0)::bigint AS of_groups
+`
+
+type NewestPlacesRow struct {
+	OfConversations int64
+	OfGroups        int64
+}
+
+// NewestPlaces finds where the newest change of any of a user's conversations stands, and the newest of any of his groups.
+func (q *Queries) NewestPlaces(ctx context.Context, appID int32, userID string) (NewestPlacesRow, error) {
+	row := q.db.QueryRow(ctx, NewestPlaces, appID, userID)
+	var i NewestPlacesRow
+	err := row.Scan(&i.OfConversations, &i.OfGroups)
+	return i, err
 }
 
 const PlacesOfSeqs = `-- name: PlacesOfSeqs :one
@@ -640,8 +803,14 @@ SELECT
     COALESCE((
         SELECT r.seq FROM read_position AS r
         WHERE r.conversation_id = c.conversation_id AND c.kind = 0 AND c.a <> c.b AND r.user_id = CASE WHEN c.a = $1 THEN c.b ELSE c.a END
-    ), 0)::bigint AS peer_read
+    ), 0)::bigint AS peer_read,
+    (CASE WHEN s.muted THEN 2 WHEN NOT s.muted THEN 1 ELSE 0 END)::smallint AS mute,
+    (CASE WHEN s.top THEN 2 WHEN NOT s.top THEN 1 ELSE 0 END)::smallint AS top,
+    COALESCE(s.cleared, 0)::bigint AS cleared, COALESCE(s.place, 0)::bigint AS set_place, c.version, c.group_place, c.destroyed
 FROM conversation AS c
+LEFT JOIN LATERAL (
+    SELECT conversation_id, cleared, place, app_id, muted, top, user_id FROM conversation_setting AS x WHERE x.conversation_id = c.conversation_id AND x.user_id = $1 LIMIT 1
+) AS s ON true
 WHERE c.token = ANY ($2::text[])
 `
 
@@ -654,6 +823,13 @@ type TalksByTokenRow struct {
 	Changed        int64
 	OwnRead        int64
 	PeerRead       int64
+	Mute           int16
+	Top            int16
+	Cleared        int64
+	SetPlace       int64
+	Version        int64
+	GroupPlace     int64
+	Destroyed      bool
 }
 
 func (q *Queries) TalksByToken(ctx context.Context, userID string, tokens []string) ([]TalksByTokenRow, error) {
@@ -674,6 +850,13 @@ func (q *Queries) TalksByToken(ctx context.Context, userID string, tokens []stri
 			&i.Changed,
 			&i.OwnRead,
 			&i.PeerRead,
+			&i.Mute,
+			&i.Top,
+			&i.Cleared,
+			&i.SetPlace,
+			&i.Version,
+			&i.GroupPlace,
+			&i.Destroyed,
 		); err != nil {
 			return nil, err
 		}

@@ -14,10 +14,11 @@ import (
 
 const AddMessages = `-- name: AddMessages :exec
 INSERT INTO message (
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, recalled, body, extra
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, asked, sender, imei, message_id, recalled, body, extra
 )
 SELECT
-    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, sender, imei, message_id, NULLIF(recalled, 0),
+    place, conversation_id, seq, message_time, created_at, identity, client_type, digest, asked, sender, imei, message_id,
+    NULLIF(recalled, 0),
     CASE WHEN NOT erased THEN body END,
     CASE WHEN NOT erased THEN extra END
 FROM (
@@ -30,13 +31,14 @@ FROM (
         unnest($6::uuid[]) AS identity,
         unnest($7::integer[]) AS client_type,
         unnest($8::bytea[]) AS digest,
-        unnest($9::text[]) AS sender,
-        unnest($10::text[]) AS imei,
-        unnest($11::text[]) AS message_id,
-        unnest($12::bigint[]) AS recalled,
-        unnest($13::boolean[]) AS erased,
-        unnest($14::text[]) AS body,
-        unnest($15::text[]) AS extra
+        unnest($9::bytea[]) AS asked,
+        unnest($10::text[]) AS sender,
+        unnest($11::text[]) AS imei,
+        unnest($12::text[]) AS message_id,
+        unnest($13::bigint[]) AS recalled,
+        unnest($14::boolean[]) AS erased,
+        unnest($15::text[]) AS body,
+        unnest($16::text[]) AS extra
 ) AS row
 `
 
@@ -49,6 +51,7 @@ type AddMessagesParams struct {
 	Identities      []chat.ID
 	ClientTypes     []int32
 	Digests         [][]byte
+	Asked           [][]byte
 	Senders         []string
 	Imeis           []string
 	MessageIds      []string
@@ -69,6 +72,7 @@ func (q *Queries) AddMessages(ctx context.Context, arg AddMessagesParams) error 
 		arg.Identities,
 		arg.ClientTypes,
 		arg.Digests,
+		arg.Asked,
 		arg.Senders,
 		arg.Imeis,
 		arg.MessageIds,
@@ -80,9 +84,42 @@ func (q *Queries) AddMessages(ctx context.Context, arg AddMessagesParams) error 
 	return err
 }
 
+const GroupOfSpeaker = `-- name: GroupOfSpeaker :one
+SELECT
+    g.version, g.muted, (g.destroyed_at IS NOT NULL)::boolean AS destroyed, (m.user_id IS NOT NULL)::boolean AS is_member,
+    COALESCE(m.role, 0)::smallint AS role, COALESCE(m.muted_until, 0)::bigint AS muted_until
+FROM chat_group AS g
+LEFT JOIN group_member AS m ON m.app_id = g.app_id AND m.group_id = g.group_id AND m.user_id = $1
+WHERE g.app_id = $2 AND g.group_id = $3
+`
+
+type GroupOfSpeakerRow struct {
+	Version    int64
+	Muted      bool
+	Destroyed  bool
+	IsMember   bool
+	Role       int16
+	MutedUntil int64
+}
+
+// GroupOfSpeaker reads what a group is to a message of a user as it was decided: its log says so a moment later.
+func (q *Queries) GroupOfSpeaker(ctx context.Context, userID string, appID int32, groupID string) (GroupOfSpeakerRow, error) {
+	row := q.db.QueryRow(ctx, GroupOfSpeaker, userID, appID, groupID)
+	var i GroupOfSpeakerRow
+	err := row.Scan(
+		&i.Version,
+		&i.Muted,
+		&i.Destroyed,
+		&i.IsMember,
+		&i.Role,
+		&i.MutedUntil,
+	)
+	return i, err
+}
+
 const Messages = `-- name: Messages :many
 SELECT
-    m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.sender, m.imei, m.message_id,
+    m.place, c.token, m.seq, m.message_time, m.created_at, m.identity, m.client_type, m.digest, m.asked, m.sender, m.imei, m.message_id,
     COALESCE(m.body, '') AS body, COALESCE(m.extra, '') AS extra, (m.body IS NULL)::boolean AS erased,
     COALESCE(m.recalled, 0)::bigint AS recalled
 FROM message AS m
@@ -101,6 +138,7 @@ type MessagesRow struct {
 	Identity    chat.ID
 	ClientType  int16
 	Digest      []byte
+	Asked       []byte
 	Sender      string
 	Imei        string
 	MessageID   string
@@ -128,6 +166,7 @@ func (q *Queries) Messages(ctx context.Context, firstPlace int64, endPlace int64
 			&i.Identity,
 			&i.ClientType,
 			&i.Digest,
+			&i.Asked,
 			&i.Sender,
 			&i.Imei,
 			&i.MessageID,
@@ -147,9 +186,12 @@ func (q *Queries) Messages(ctx context.Context, firstPlace int64, endPlace int64
 }
 
 const MessagesByIdentity = `-- name: MessagesByIdentity :many
-SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean AS recalled FROM message WHERE identity = ANY ($1::uuid[])
+SELECT
+    identity, seq, place, COALESCE(asked, digest)::bytea AS digest, (recalled IS NOT NULL)::boolean AS recalled,
+    (asked IS NOT NULL)::boolean AS replaced
+FROM message WHERE identity = ANY ($1::uuid[])
 UNION ALL
-SELECT identity, seq, place, digest, (recalled IS NOT NULL)::boolean FROM rejected_record
+SELECT identity, seq, place, COALESCE(asked, digest)::bytea, (recalled IS NOT NULL)::boolean, (asked IS NOT NULL)::boolean FROM rejected_record
 WHERE identity = ANY ($1::uuid[]) AND kind = 1
 `
 
@@ -159,9 +201,10 @@ type MessagesByIdentityRow struct {
 	Place    int64
 	Digest   []byte
 	Recalled bool
+	Replaced bool
 }
 
-// MessagesByIdentity also finds the messages that were put aside: they were placed, too.
+// MessagesByIdentity also finds the messages that were put aside: they were placed, too. The digest is that of what was asked for.
 func (q *Queries) MessagesByIdentity(ctx context.Context, identities []chat.ID) ([]MessagesByIdentityRow, error) {
 	rows, err := q.db.Query(ctx, MessagesByIdentity, identities)
 	if err != nil {
@@ -177,6 +220,7 @@ func (q *Queries) MessagesByIdentity(ctx context.Context, identities []chat.ID) 
 			&i.Place,
 			&i.Digest,
 			&i.Recalled,
+			&i.Replaced,
 		); err != nil {
 			return nil, err
 		}
@@ -257,9 +301,9 @@ FROM (
 ) AS k
 JOIN conversation AS c ON c.token = k.token
 CROSS JOIN LATERAL (
-    SELECT s.place, s.conversation_id, s.seq, s.message_time, s.created_at, s.identity, s.client_type, s.digest, s.sender, s.imei, s.message_id, s.body, s.extra, s.recalled FROM message AS s WHERE s.conversation_id = c.conversation_id AND k.seq > 0 AND s.seq = k.seq
+    SELECT s.place, s.conversation_id, s.seq, s.message_time, s.created_at, s.identity, s.client_type, s.digest, s.sender, s.imei, s.message_id, s.body, s.extra, s.recalled, s.asked FROM message AS s WHERE s.conversation_id = c.conversation_id AND k.seq > 0 AND s.seq = k.seq
     UNION ALL
-    SELECT p.place, p.conversation_id, p.seq, p.message_time, p.created_at, p.identity, p.client_type, p.digest, p.sender, p.imei, p.message_id, p.body, p.extra, p.recalled FROM message AS p WHERE p.conversation_id = c.conversation_id AND k.seq = 0 AND p.place = k.place
+    SELECT p.place, p.conversation_id, p.seq, p.message_time, p.created_at, p.identity, p.client_type, p.digest, p.sender, p.imei, p.message_id, p.body, p.extra, p.recalled, p.asked FROM message AS p WHERE p.conversation_id = c.conversation_id AND k.seq = 0 AND p.place = k.place
 ) AS m
 `
 

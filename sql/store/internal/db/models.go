@@ -4,6 +4,87 @@
 
 package db
 
+import (
+	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
+)
+
+type ChatGroup struct {
+	Version       int64
+	CreatedAt     time.Time
+	DestroyedAt   pgtype.Timestamptz
+	AppID         int32
+	MaxMembers    int32
+	Muted         bool
+	GroupID       string
+	OwnerID       string
+	Name          string
+	UpdatedAt     time.Time
+	GroupType     int16
+	ApplyJoinType int16
+	Introduction  string
+	Notification  string
+	Photo         string
+	Extra         string
+}
+
+type FriendRequest struct {
+	RequestID     int64
+	FromSequence  int64
+	ToSequence    int64
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	AppID         int32
+	ApproveStatus int16
+	Read          bool
+	FromID        string
+	ToID          string
+	Remark        string
+	AddSource     string
+	AddWording    string
+}
+
+type Friendship struct {
+	AppID          int32
+	Deleted        bool
+	Blocked        bool
+	CreatedAt      time.Time
+	FromID         string
+	ToID           string
+	Remark         string
+	FriendSequence int64
+	BlackSequence  int64
+	UpdatedAt      time.Time
+	Stranger       bool
+	AddSource      string
+	Extra          string
+}
+
+type GroupJoinRequest struct {
+	RequestID int64
+	CreatedAt time.Time
+	UpdatedAt time.Time
+	AppID     int32
+	Status    int16
+	GroupID   string
+	UserID    string
+	Wording   string
+	HandledBy string
+}
+
+type GroupMember struct {
+	MutedUntil int64
+	JoinedAt   time.Time
+	AppID      int32
+	Role       int16
+	GroupID    string
+	UserID     string
+	JoinType   string
+	Alias      string
+	Extra      string
+}
+
 type Mark struct {
 	Partition int32
 	Revision  int64

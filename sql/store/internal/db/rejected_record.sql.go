@@ -12,8 +12,8 @@ import (
 )
 
 const AddRejectedRecord = `-- name: AddRejectedRecord :exec
-INSERT INTO rejected_record (place, seq, recalled, identity, partition, kind, digest, token, cause, record)
-VALUES ($1, $2, NULLIF($3::bigint, 0), $4, $5, $6, $7, $8, $9, $10)
+INSERT INTO rejected_record (place, seq, recalled, identity, partition, kind, digest, asked, token, cause, record)
+VALUES ($1, $2, NULLIF($3::bigint, 0), $4, $5, $6, $7, $8, $9, $10, $11)
 ON CONFLICT DO NOTHING
 `
 
@@ -25,6 +25,7 @@ type AddRejectedRecordParams struct {
 	Partition int32
 	Kind      int16
 	Digest    []byte
+	Asked     []byte
 	Token     string
 	Cause     string
 	Record    []byte
@@ -39,6 +40,7 @@ func (q *Queries) AddRejectedRecord(ctx context.Context, arg AddRejectedRecordPa
 		arg.Partition,
 		arg.Kind,
 		arg.Digest,
+		arg.Asked,
 		arg.Token,
 		arg.Cause,
 		arg.Record,

@@ -7,6 +7,8 @@ package db
 
 import (
 	"context"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const AddNumberedUsers = `-- name: AddNumberedUsers :exec
@@ -42,6 +44,258 @@ func (q *Queries) AddUsers(ctx context.Context, arg AddUsersParams) error {
 		arg.FriendAllowTypes,
 	)
 	return err
+}
+
+const AppointAdministrator = `-- name: AppointAdministrator :exec
+INSERT INTO app_user AS u (app_id, user_id, nick_name, user_type) VALUES ($1, $2, $2, $3)
+ON CONFLICT (app_id, user_id) DO UPDATE SET user_type = EXCLUDED.user_type, deleted_at = NULL, forbidden = false, updated_at = now()
+`
+
+// AppointAdministrator makes a user an administrator of his app; one that is not there, or was deleted, is added.
+func (q *Queries) AppointAdministrator(ctx context.Context, appID int32, userID string, userType int16) error {
+	_, err := q.db.Exec(ctx, AppointAdministrator, appID, userID, userType)
+	return err
+}
+
+const DeleteUsers = `-- name: DeleteUsers :many
+UPDATE app_user SET deleted_at = now(), updated_at = now()
+WHERE app_id = $1 AND user_id = ANY ($2::text[]) AND deleted_at IS NULL
+RETURNING user_id
+`
+
+func (q *Queries) DeleteUsers(ctx context.Context, appID int32, userIds []string) ([]string, error) {
+	rows, err := q.db.Query(ctx, DeleteUsers, appID, userIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var user_id string
+		if err := rows.Scan(&user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, user_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ImportUsers = `-- name: ImportUsers :many
+INSERT INTO app_user (
+    app_id, user_id, nick_name, location, birth_day, photo, user_sex, self_signature, friend_allow_type, disable_add_friend, forbidden, silent,
+    user_type, extra, password_hash
+)
+SELECT
+    $1, unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+    unnest($6::text[]), unnest($7::smallint[]), unnest($8::text[]), unnest($9::smallint[]),
+    unnest($10::boolean[]), unnest($11::boolean[]), unnest($12::boolean[]), unnest($13::smallint[]),
+    unnest($14::text[]), unnest($15::text[])
+ON CONFLICT DO NOTHING
+RETURNING user_id
+`
+
+type ImportUsersParams struct {
+	AppID             int32
+	UserIds           []string
+	NickNames         []string
+	Locations         []string
+	BirthDays         []string
+	Photos            []string
+	UserSexes         []int16
+	SelfSignatures    []string
+	FriendAllowTypes  []int16
+	DisableAddFriends []bool
+	Forbiddens        []bool
+	Silents           []bool
+	UserTypes         []int16
+	Extras            []string
+	PasswordHashes    []string
+}
+
+// ImportUsers returns those that it has added: an id that was given once is not given again.
+func (q *Queries) ImportUsers(ctx context.Context, arg ImportUsersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, ImportUsers,
+		arg.AppID,
+		arg.UserIds,
+		arg.NickNames,
+		arg.Locations,
+		arg.BirthDays,
+		arg.Photos,
+		arg.UserSexes,
+		arg.SelfSignatures,
+		arg.FriendAllowTypes,
+		arg.DisableAddFriends,
+		arg.Forbiddens,
+		arg.Silents,
+		arg.UserTypes,
+		arg.Extras,
+		arg.PasswordHashes,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var user_id string
+		if err := rows.Scan(&user_id); err != nil {
+			return nil, err
+		}
+		items = append(items, user_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ModifyUser = `-- name: ModifyUser :one
+UPDATE app_user
+SET nick_name = COALESCE($1, nick_name), location = COALESCE($2, location),
+    birth_day = COALESCE($3, birth_day), photo = COALESCE($4, photo),
+    user_sex = COALESCE($5, user_sex), self_signature = COALESCE($6, self_signature),
+    friend_allow_type = COALESCE($7, friend_allow_type),
+    disable_add_friend = COALESCE($8, disable_add_friend),
+    forbidden = COALESCE($9, forbidden), silent = COALESCE($10, silent),
+    user_type = COALESCE($11, user_type), extra = COALESCE($12, extra),
+    password_hash = COALESCE($13, password_hash), updated_at = now()
+WHERE app_id = $14 AND user_id = $15 AND deleted_at IS NULL
+RETURNING
+    user_id, nick_name, location, birth_day, photo, user_sex, self_signature, friend_allow_type, disable_add_friend, forbidden, silent,
+    user_type, extra
+`
+
+type ModifyUserParams struct {
+	NickName         pgtype.Text
+	Location         pgtype.Text
+	BirthDay         pgtype.Text
+	Photo            pgtype.Text
+	UserSex          pgtype.Int2
+	SelfSignature    pgtype.Text
+	FriendAllowType  pgtype.Int2
+	DisableAddFriend pgtype.Bool
+	Forbidden        pgtype.Bool
+	Silent           pgtype.Bool
+	UserType         pgtype.Int2
+	Extra            pgtype.Text
+	PasswordHash     pgtype.Text
+	AppID            int32
+	UserID           string
+}
+
+type ModifyUserRow struct {
+	UserID           string
+	NickName         string
+	Location         string
+	BirthDay         string
+	Photo            string
+	UserSex          int16
+	SelfSignature    string
+	FriendAllowType  int16
+	DisableAddFriend bool
+	Forbidden        bool
+	Silent           bool
+	UserType         int16
+	Extra            string
+}
+
+// ModifyUser leaves as it is what is NULL.
+func (q *Queries) ModifyUser(ctx context.Context, arg ModifyUserParams) (ModifyUserRow, error) {
+	row := q.db.QueryRow(ctx, ModifyUser,
+		arg.NickName,
+		arg.Location,
+		arg.BirthDay,
+		arg.Photo,
+		arg.UserSex,
+		arg.SelfSignature,
+		arg.FriendAllowType,
+		arg.DisableAddFriend,
+		arg.Forbidden,
+		arg.Silent,
+		arg.UserType,
+		arg.Extra,
+		arg.PasswordHash,
+		arg.AppID,
+		arg.UserID,
+	)
+	var i ModifyUserRow
+	err := row.Scan(
+		&i.UserID,
+		&i.NickName,
+		&i.Location,
+		&i.BirthDay,
+		&i.Photo,
+		&i.UserSex,
+		&i.SelfSignature,
+		&i.FriendAllowType,
+		&i.DisableAddFriend,
+		&i.Forbidden,
+		&i.Silent,
+		&i.UserType,
+		&i.Extra,
+	)
+	return i, err
+}
+
+const Profiles = `-- name: Profiles :many
+SELECT
+    user_id, nick_name, location, birth_day, photo, user_sex, self_signature, friend_allow_type, disable_add_friend, forbidden, silent,
+    user_type, extra
+FROM app_user WHERE app_id = $1 AND user_id = ANY ($2::text[]) AND deleted_at IS NULL
+`
+
+type ProfilesRow struct {
+	UserID           string
+	NickName         string
+	Location         string
+	BirthDay         string
+	Photo            string
+	UserSex          int16
+	SelfSignature    string
+	FriendAllowType  int16
+	DisableAddFriend bool
+	Forbidden        bool
+	Silent           bool
+	UserType         int16
+	Extra            string
+}
+
+// Profiles returns those users that are there. What their password is stays here.
+func (q *Queries) Profiles(ctx context.Context, appID int32, userIds []string) ([]ProfilesRow, error) {
+	rows, err := q.db.Query(ctx, Profiles, appID, userIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ProfilesRow
+	for rows.Next() {
+		var i ProfilesRow
+		if err := rows.Scan(
+			&i.UserID,
+			&i.NickName,
+			&i.Location,
+			&i.BirthDay,
+			&i.Photo,
+			&i.UserSex,
+			&i.SelfSignature,
+			&i.FriendAllowType,
+			&i.DisableAddFriend,
+			&i.Forbidden,
+			&i.Silent,
+			&i.UserType,
+			&i.Extra,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const UserByKey = `-- name: UserByKey :one
