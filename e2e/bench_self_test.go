@@ -138,7 +138,13 @@ func TestBenchOfProcesses(t *testing.T) {
 
 // A bench with a server of its own leaves nothing behind, whether it ends or is stopped.
 func TestBenchCleansUp(t *testing.T) {
-	for name, seconds := range map[string]int{"at its end": 1, "when it is stopped": 600} {
+	for name, signal := range map[string]syscall.Signal{
+		"at its end": 0, "when it is stopped": syscall.SIGINT, "when its terminal has gone": syscall.SIGHUP,
+	} {
+		seconds := 1
+		if signal != 0 {
+			seconds = 600
+		}
 		t.Run(name, func(t *testing.T) {
 			in := benchFolder(t)
 			out := &log{more: make(chan struct{})}
@@ -150,7 +156,7 @@ func TestBenchCleansUp(t *testing.T) {
 			}
 			if seconds > 1 {
 				out.await(t, "a server of its own")
-				if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+				if err := cmd.Process.Signal(signal); err != nil {
 					t.Fatal(err)
 				}
 			}

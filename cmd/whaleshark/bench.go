@@ -195,6 +195,8 @@ var errPromise = errors.New("a promise was not kept")
 
 // run measures a work, and shows what came out.
 func (f benchFlags) run(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr, w work) error {
+	ctx, stop := outlive(ctx)
+	defer stop()
 	err := f.measure(ctx, log, out, errs, w)
 	if ctx.Err() != nil {
 		return errors.New("it was stopped before there was a result")
