@@ -18,9 +18,12 @@ type conn struct {
 	*socket
 	device chat.Device
 
-	mu    sync.Mutex
-	out   []byte // guarded by mu; what flush will write
-	frame []byte // guarded by mu; of a WebSocket
+	// Guarded by mu.
+	mu      sync.Mutex
+	out     []byte // what flush will write
+	spare   []byte // takes its place meanwhile
+	writing bool
+	frame   []byte // of a WebSocket
 }
 
 const loginPatience = time.Minute // a storm of them may take a while
@@ -110,17 +113,33 @@ func (c *conn) pong(body []byte) {
 	c.out = appendMessage(c.out, wsPong, body)
 }
 
-// flush writes what was gathered.
+// flush writes what was gathered. If somebody is writing, he writes that as well: who reads never waits for a peer that does not.
 func (c *conn) flush() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.out) == 0 {
+	if c.writing {
 		return nil
 	}
-	_, err := c.Write(c.out)
-	if c.out = c.out[:0]; cap(c.out) > largeBuffer {
-		c.out = nil
+	c.writing = true
+	defer func() { c.writing = false }()
+	for len(c.out) > 0 {
+		b := c.out
+		c.out = c.spare[:0]
+		if err := c.writeUnlocked(b); err != nil {
+			return err
+		}
+		if c.spare = b; cap(b) > largeBuffer {
+			c.spare = nil
+		}
 	}
+	return nil
+}
+
+// writeUnlocked writes while others may gather.
+func (c *conn) writeUnlocked(b []byte) error {
+	c.mu.Unlock()
+	defer c.mu.Lock()
+	_, err := c.Write(b)
 	return err
 }
 

@@ -37,7 +37,7 @@ type IdleResult struct {
 }
 
 const (
-	quietEnough   = 10 * time.Millisecond // of CPU in a quietLook
+	quietEnough   = 20 * time.Millisecond // of CPU in a quietLook
 	quietLook     = 500 * time.Millisecond
 	quietPatience = 20 * time.Second
 

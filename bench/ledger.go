@@ -17,6 +17,7 @@ const (
 	faultReordered  = "reordered"  // a seq came after a later one, or a sender's message after a later one of his
 	faultRenumbered = "renumbered" // two say different seqs of a message, or two messages have one seq
 	faultAck        = "ack"        // an ack for what was not said, or a second one
+	faultUnanswered = "unanswered" // a message was neither acknowledged nor refused
 	faultRow        = "row"        // Postgres has not every message
 	faultAnswer     = "answer"     // a question was answered with something else
 )

@@ -21,7 +21,9 @@ type Pace struct {
 	Payload  int           `json:"payload"`            // bytes of a body
 	WarmUp   time.Duration `json:"warm_up_ns"`         // before anything counts
 	Duration time.Duration `json:"duration_ns"`        // of what counts
+	Patience time.Duration `json:"patience_ns"`        // how long after the end nothing may come before what is missing counts as lost
 	Messages int64         `json:"messages,omitempty"` // ends the run when so many were said; it has no warm-up then
+	Profile  string        `json:"-"`                  // file for a CPU profile of the server within the window; empty: none
 }
 
 // counted is the pace without a warm-up if all messages count.
@@ -273,16 +275,11 @@ func (l *load) sayTo(i int, due time.Duration) {
 	k.sayNext(due, false)
 }
 
-// settlePatience is how long the last acks and deliveries may take, and settleQuiet how long nothing may come meanwhile.
-const (
-	settlePatience = time.Minute
-	settleQuiet    = 5 * time.Second
-)
-
-// settle waits until all is answered, and everything that was acknowledged is delivered.
+// settle waits until all is answered, and everything that was acknowledged is delivered; or until nothing has come for longer than a server
+// may take to answer. The verdict says what is missing then.
 func (l *load) settle(ctx context.Context) error {
 	last, since := int64(-1), time.Now()
-	for began := time.Now(); time.Since(began) < settlePatience; {
+	for time.Since(since) < l.pace.Patience {
 		answered, delivered := l.answered.Load(), l.delivered.Load()
 		if answered >= l.said.Load() && delivered >= l.owed.Load() {
 			return l.settleReceipts(ctx)
@@ -290,9 +287,7 @@ func (l *load) settle(ctx context.Context) error {
 		if sum := answered + delivered; sum != last {
 			last, since = sum, time.Now()
 		}
-		if time.Since(since) > settleQuiet {
-			return nil // the verdict says what is missing
-		}
+		l.target.Progress.line("waiting for %d answers and %d deliveries", l.said.Load()-answered, l.owed.Load()-delivered)
 		if err := pause(ctx, 2*time.Millisecond); err != nil {
 			return err
 		}

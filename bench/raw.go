@@ -55,7 +55,7 @@ func (w Raw) Run(ctx context.Context, t *Target) (*Report, error) {
 	if r.Raw, err = w.measure(ctx, t); err != nil {
 		return nil, err
 	}
-	r.Resources = resources(before, sys.look(false), ownCPU()-load, r.Raw.Published, "publishes, updates beside them")
+	r.Resources = resources(before, sys.look(false), ownCPU()-load, r.Raw.Published+r.Raw.Update.Count, "publishes and updates")
 	r.judge(&faults{}, &codes{})
 	return r, nil
 }

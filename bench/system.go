@@ -3,6 +3,8 @@ package bench
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"os"
@@ -238,4 +240,30 @@ func holderOf(file string) int {
 		}
 	}
 	return 0
+}
+
+// profile begins to write a CPU profile of the server's first process into a file, if one is named, for as long as the window. What it returns
+// waits until it is there.
+func (s *system) profile(ctx context.Context, file string, length time.Duration) (wait func() error) {
+	if file == "" {
+		return func() error { return nil }
+	}
+	if len(s.admin) == 0 {
+		return func() error { return errors.New("profile the server: none of its processes is on this machine") }
+	}
+	done := make(chan error, 1)
+	go func() { // ends with the profile
+		url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", s.admin[0], max(1, int(length.Seconds())))
+		b, err := fetch(ctx, url, length+fetchPatience)
+		if err == nil {
+			err = os.WriteFile(file, b, 0o644) //nolint:gosec // it is for whoever looks
+		}
+		done <- err
+	}()
+	return func() error {
+		if err := <-done; err != nil {
+			return fmt.Errorf("profile the server: %w", err)
+		}
+		return nil
+	}
 }

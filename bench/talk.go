@@ -192,11 +192,12 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 		return err
 	}
 	before, load := sys.look(false), ownCPU()
-	profiled := l.target.profile(ctx, sys, l.pace.Duration)
-	if err := l.until(ctx, l.pace.WarmUp+l.pace.Duration, &r.Seconds); err != nil {
+	profiled := sys.profile(ctx, l.pace.Profile, l.pace.Duration)
+	planned := l.pace.WarmUp + l.pace.Duration
+	if err := l.until(ctx, planned, &r.Seconds); err != nil {
 		return err
 	}
-	end := l.now()
+	end := min(l.now(), planned)
 	l.quiet.Store(true)
 	after, load := sys.look(false), ownCPU()-load
 	l.acks.closeWindow(end)
@@ -204,27 +205,35 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 	if err := l.settle(ctx); err != nil {
 		return err
 	}
+	l.close()
+	wait() // what was heard is its readers' until they have ended
 	if err := profiled(); err != nil {
 		return err
 	}
-	l.close()
-	wait() // what was heard is its readers' until they have ended
-	res := l.result(end - l.pace.WarmUp)
-	want := l.verdict()
-	lag, rows, err := l.target.awaitRows(ctx, want, l.faults.add)
+	return l.conclude(ctx, r, end-l.pace.WarmUp, func(things int64, of string) *Resources {
+		return resources(before, sys.proportional(after), load, things, of)
+	})
+}
+
+// conclude gives the verdict on a load that has ended.
+func (l *load) conclude(ctx context.Context, r *Report, took time.Duration, cost func(things int64, of string) *Resources) error {
+	r.Talk = l.result(took)
+	lag, rows, err := l.target.awaitRows(ctx, l.verdict(), l.faults.add)
 	if err != nil {
 		return err
 	}
-	res.Rows, res.RowsLag = rows, float64(lag.Microseconds())/1000
-	r.Talk = res
-	if res.Acked == 0 {
+	r.Talk.Rows, r.Talk.RowsLag = rows, float64(lag.Microseconds())/1000
+	if n := r.Talk.Unanswered; n > 0 {
+		l.faults.add(faultOf(faultUnanswered, "%d messages were neither acknowledged nor refused, and their connections are there", n))
+	}
+	if r.Talk.Acked == 0 {
 		l.faults.add(faultOf(faultAnswer, "no message was acknowledged within the window"))
 	}
-	things, of := res.Acked, "messages"
 	if r.Bench == "group" {
-		things, of = res.Delivered, "deliveries"
+		r.Resources = cost(r.Talk.Delivered, "deliveries")
+	} else {
+		r.Resources = cost(r.Talk.Acked, "messages")
 	}
-	r.Resources = resources(before, sys.proportional(after), load, things, of)
 	r.judge(&l.faults, &l.codes)
 	r.compare()
 	return nil

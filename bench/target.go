@@ -2,10 +2,8 @@ package bench
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -33,7 +31,6 @@ type Target struct {
 	Data     string        // the server's data folder, if it is on this machine
 	Log      *slog.Logger
 	Progress *Progress
-	Profile  string // file for a CPU profile of the server within the window; empty: none
 
 	signs sync.Map // by user
 	turns atomic.Int64
@@ -152,31 +149,6 @@ func (t *Target) users(ctx context.Context, n int) error {
 		return fmt.Errorf("seed %d users: %w", n, err)
 	}
 	return nil
-}
-
-// profile begins to write a CPU profile of the server's first process, for as long as the window. What it returns waits until it is there.
-func (t *Target) profile(ctx context.Context, sys *system, length time.Duration) (wait func() error) {
-	if t.Profile == "" {
-		return func() error { return nil }
-	}
-	if len(sys.admin) == 0 {
-		return func() error { return errors.New("profile the server: none of its processes is on this machine") }
-	}
-	done := make(chan error, 1)
-	go func() { // ends with the profile
-		url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", sys.admin[0], max(1, int(length.Seconds())))
-		b, err := fetch(ctx, url, length+fetchPatience)
-		if err == nil {
-			err = os.WriteFile(t.Profile, b, 0o644) //nolint:gosec // it is for whoever looks
-		}
-		done <- err
-	}()
-	return func() error {
-		if err := <-done; err != nil {
-			return fmt.Errorf("profile the server: %w", err)
-		}
-		return nil
-	}
 }
 
 // pause waits.

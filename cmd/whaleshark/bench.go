@@ -34,7 +34,6 @@ type benchFlags struct {
 	Transport  string   `env:"WHALESHARK_BENCH_TRANSPORT" default:"tcp" enum:"tcp,ws" help:"How clients connect, if --server does not say: ${enum}."`
 	Signed     bool     `env:"WHALESHARK_BENCH_SIGNED" help:"Log in with userSigns, signed with the app's key in the database."`
 	JSON       bool     `name:"json" help:"Print a JSON object instead of a table."`
-	Profile    string   `env:"WHALESHARK_BENCH_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the server while it is measured; of its first process, if there are several."`
 	OwnProfile string   `env:"WHALESHARK_BENCH_OWN_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the bench itself."`
 	Chart      string   `env:"WHALESHARK_BENCH_CHART" type:"path" placeholder:"FILE" help:"Also write a chart of the run over time, as an HTML page."`
 	appFlags
@@ -50,12 +49,14 @@ type paceFlags struct {
 	Payload  int           `env:"WHALESHARK_BENCH_PAYLOAD" default:"200" help:"Bytes of a message's body."`
 	Duration time.Duration `env:"WHALESHARK_BENCH_DURATION" default:"20s" help:"How long is measured."`
 	WarmUp   time.Duration `env:"WHALESHARK_BENCH_WARM_UP" default:"2s" help:"How long before that nothing counts."`
+	Patience time.Duration `env:"WHALESHARK_BENCH_PATIENCE" default:"35s" help:"How long nothing may come at the end before what is missing counts as lost; longer than a server's --request-timeout."`
 	Messages int64         `env:"WHALESHARK_BENCH_MESSAGES" placeholder:"N" help:"End when so many were said, and count all of them."`
+	Profile  string        `env:"WHALESHARK_BENCH_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the server while it is measured; of its first process, if there are several."`
 }
 
 func (f paceFlags) pace() bench.Pace {
 	return bench.Pace{
-		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Messages: f.Messages,
+		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Patience: f.Patience, Messages: f.Messages, Profile: f.Profile,
 	}
 }
 
@@ -194,6 +195,8 @@ var errPromise = errors.New("a promise was not kept")
 
 // run measures a work, and shows what came out.
 func (f benchFlags) run(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr, w work) error {
+	ctx, stop := outlive(ctx)
+	defer stop()
 	err := f.measure(ctx, log, out, errs, w)
 	if ctx.Err() != nil {
 		return errors.New("it was stopped before there was a result")
@@ -219,7 +222,7 @@ func (f benchFlags) measure(ctx context.Context, log *slog.Logger, out io.Writer
 	}
 	defer t.Streams.Close()
 	defer t.Store.Close()
-	t.Progress, t.Profile = progress, f.Profile
+	t.Progress = progress
 	stop, err := f.profileOwn()
 	if err != nil {
 		return err

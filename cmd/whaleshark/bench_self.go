@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"sync"
 	"syscall"
 	"time"
@@ -59,6 +60,12 @@ func startSelf(ctx context.Context, f benchFlags, errs *stderr) (*self, error) {
 	}
 	fmt.Fprintf(errs, "a server of its own: pid %d, %s, http://%s/debug/pprof, in %s\n", r.PID, r.TCP, r.Admin, dir)
 	return s, nil
+}
+
+// outlive lets a bench end in order when its terminal has gone, or whoever read what it says: it has a server to stop and a folder to remove.
+func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
+	signal.Ignore(syscall.SIGPIPE)
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 // await waits until clients can connect.
