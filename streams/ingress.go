@@ -76,6 +76,15 @@ func (c *Conn) NewestPosition(ctx context.Context, p chat.Partition) (chat.Posit
 	return chat.Position(e.Seq), nil
 }
 
+// IngressEnd returns the position of the newest entry of all partitions.
+func (c *Conn) IngressEnd(ctx context.Context) (chat.Position, error) {
+	end, err := c.lastSequence(ctx, streamIngress)
+	if err != nil {
+		return 0, fmt.Errorf("read the end of the ingress: %w", err)
+	}
+	return chat.Position(end), nil
+}
+
 // firstRequest returns the position of a partition's first request after a position; 0 if only ticks came after it.
 func (c *Conn) firstRequest(ctx context.Context, p chat.Partition, after chat.Position) (chat.Position, error) {
 	for {

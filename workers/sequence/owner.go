@@ -38,9 +38,9 @@ type owner struct {
 	asking    bool
 	unknown   bool // the log must be read before the next block
 
-	full    time.Time // when the log refused a block last, since one was committed
-	purged  chat.Position
-	purging sync.Mutex // held while a purge is under way
+	full    time.Time     // when the log refused a block last, since one was committed
+	purging sync.Mutex    // held while a purge is under way
+	purged  chat.Position // guarded by purging
 }
 
 type commit struct {
@@ -314,28 +314,65 @@ func (o *owner) everySoOften(ctx context.Context) {
 
 // purge drops from the ingress what every partition has folded in, beside the loop. The owner of partition 0 does it for all.
 func (o *owner) purge(ctx context.Context) {
-	floor := chat.Position(0)
+	floors := make(map[chat.Partition]chat.Position)
 	for p := range chat.Partition(o.cfg.Conn.Partitions()) {
 		f, ok := floorOf(o.members, o.g.Ingress, p)
 		if !ok {
 			return // a partition without an owner: nobody knows what it needs
 		}
-		if p == 0 || f < floor {
-			floor = f
-		}
+		floors[p] = f
 	}
-	if floor <= o.purged || !o.purging.TryLock() {
+	if !o.purging.TryLock() {
 		return
 	}
-	o.purged = floor
 	o.wg.Go(func() {
 		defer o.purging.Unlock()
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		if err := o.cfg.Conn.PurgeIngress(ctx, o.g.Ingress, floor); err != nil {
+		if err := o.purgeTo(ctx, floors); err != nil {
 			o.log.DebugContext(ctx, "ingress not purged", "cause", err)
 		}
 	})
+}
+
+// purgeTo purges up to the lowest floor. If that does not move, partitions that have nothing in the ingress do not count: a stream that is full takes
+// not even the ticks that would move their floors.
+func (o *owner) purgeTo(ctx context.Context, floors map[chat.Partition]chat.Position) error {
+	floor := lowest(floors)
+	if floor <= o.purged {
+		// Read first: whatever comes to an idle partition after it was looked at has a higher position.
+		end, err := o.cfg.Conn.IngressEnd(ctx)
+		if err != nil {
+			return err
+		}
+		for p, f := range floors {
+			newest, err := o.cfg.Conn.NewestPosition(ctx, p)
+			if err != nil {
+				return err
+			}
+			if newest <= f {
+				floors[p] = end
+			}
+		}
+		if floor = lowest(floors); floor <= o.purged {
+			return nil
+		}
+	}
+	if err := o.cfg.Conn.PurgeIngress(ctx, o.g.Ingress, floor); err != nil {
+		return err
+	}
+	o.purged = floor
+	return nil
+}
+
+func lowest(floors map[chat.Partition]chat.Position) (floor chat.Position) {
+	first := true
+	for _, f := range floors {
+		if first || f < floor {
+			floor, first = f, false
+		}
+	}
+	return floor
 }
 
 // floorOf returns the lowest position that a sequencer of this life gives for a partition.
