@@ -13,16 +13,20 @@ import (
 type limits struct {
 	appRate, userRate float64
 
-	mu    sync.Mutex
-	apps  map[chat.AppID]*rate.Limiter
-	users map[chat.UserKey]*rate.Limiter
+	mu      sync.Mutex
+	apps    map[chat.AppID]*rate.Limiter
+	users   map[chat.UserKey]*rate.Limiter // of those who have proved who they are
+	claimed map[chat.UserKey]*rate.Limiter // of those who have not: they use up nobody's but their own
 }
 
-// limitersKept is how many users' limits are remembered; when there are more, all begin anew, which costs one burst each.
+// limitersKept is how many users' limits are remembered of each kind; when there are more, all begin anew, which costs one burst each.
 const limitersKept = 100_000
 
 func newLimits(app, user float64) *limits {
-	return &limits{appRate: app, userRate: user, apps: make(map[chat.AppID]*rate.Limiter), users: make(map[chat.UserKey]*rate.Limiter)}
+	return &limits{
+		appRate: app, userRate: user, apps: make(map[chat.AppID]*rate.Limiter), users: make(map[chat.UserKey]*rate.Limiter),
+		claimed: make(map[chat.UserKey]*rate.Limiter),
+	}
 }
 
 // allow counts a request, and reports whether it is one too many. An administrator who has proved it has no limit but the app's, nor has who does
@@ -30,7 +34,11 @@ func newLimits(app, user float64) *limits {
 func (l *limits) allow(c *caller, now time.Time) error {
 	l.mu.Lock()
 	app := limiterOf(l.apps, c.app.ID, l.appRate)
-	user := limiterOf(l.users, c.key(), l.userRate)
+	users := l.users
+	if !c.signed {
+		users = l.claimed
+	}
+	user := limiterOf(users, c.key(), l.userRate)
 	l.mu.Unlock()
 	switch {
 	case c.user != "" && (!c.admin || !c.signed) && !user.AllowN(now, 1):
