@@ -17,6 +17,7 @@ type limits struct {
 	apps    map[chat.AppID]*rate.Limiter
 	users   map[chat.UserKey]*rate.Limiter // of those who have proved who they are
 	claimed map[chat.UserKey]*rate.Limiter // of those who have not: they use up nobody's but their own
+	hashes  map[chat.UserKey]*rate.Limiter // of changes of a user's password
 }
 
 // limitersKept is how many users' limits are remembered of each kind; when there are more, all begin anew, which costs one burst each.
@@ -25,7 +26,7 @@ const limitersKept = 100_000
 func newLimits(app, user float64) *limits {
 	return &limits{
 		appRate: app, userRate: user, apps: make(map[chat.AppID]*rate.Limiter), users: make(map[chat.UserKey]*rate.Limiter),
-		claimed: make(map[chat.UserKey]*rate.Limiter),
+		claimed: make(map[chat.UserKey]*rate.Limiter), hashes: make(map[chat.UserKey]*rate.Limiter),
 	}
 }
 
@@ -45,6 +46,20 @@ func (l *limits) allow(c *caller, now time.Time) error {
 		return chat.Errorf(chat.TooManyRequests, "a user may make %g requests a second", l.userRate)
 	case !app.AllowN(now, 1):
 		return chat.Errorf(chat.TooManyRequests, "the app may make %g requests a second", l.appRate)
+	}
+	return nil
+}
+
+// hashRate is how often a second one user's password may change: hashing one is made dear, for us as well.
+const hashRate = 1
+
+// allowHash counts a change of a user's password, and reports whether it is one too many.
+func (l *limits) allowHash(user chat.UserKey, now time.Time) error {
+	l.mu.Lock()
+	x := limiterOf(l.hashes, user, hashRate)
+	l.mu.Unlock()
+	if !x.AllowN(now, 1) {
+		return chat.Errorf(chat.TooManyRequests, "a user's password may change once a second")
 	}
 	return nil
 }

@@ -121,6 +121,18 @@ func TestPasswordsAreHashed(t *testing.T) {
 	}
 }
 
+// TestPasswordsAreHashedNowAndThen changes a password as often as a user may ask for anything.
+func TestPasswordsAreHashedNowAndThen(t *testing.T) {
+	h := open(t)
+	change := func(user string) *answer {
+		return h.signed("/v1/user/data/modifyUserInfo", user, body{"userId": user, "password": "secret"})
+	}
+	change("alice").want(chat.OK)
+	h.eventually("another change is too much", func() bool { return change("alice").Code == chat.TooManyRequests })
+	change("bob").want(chat.OK)
+	h.signed("/v1/user/data/modifyUserInfo", "alice", body{"userId": "alice", "nickName": "Alice"}).want(chat.OK)
+}
+
 func TestDeletedUsersAreGone(t *testing.T) {
 	h := open(t)
 	bob := h.device("bob", "phone")
