@@ -46,7 +46,7 @@ type Config struct {
 	AppRate        float64       // requests a second of one app; default 5,000
 	UserRate       float64       // requests a second of one user; default 200; each may be exceeded for a second
 
-	MaxUserID int // characters; default chat.MaxUserID
+	MaxUserID int // characters of a new user's id; default and at most chat.MaxUserID: bodies name no longer ones
 
 	AccessLog bool         // log each request
 	Log       *slog.Logger // default: discarded
@@ -67,6 +67,7 @@ func (c Config) withDefaults() Config {
 	or(&c.AppRate, 5000)
 	or(&c.UserRate, 200)
 	or(&c.MaxUserID, chat.MaxUserID)
+	c.MaxUserID = min(c.MaxUserID, chat.MaxUserID)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}

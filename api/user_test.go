@@ -100,6 +100,11 @@ func TestUsersAreImported(t *testing.T) {
 		t.Errorf("%d users were imported; want %d", len(got.SuccessID), importedAtOnce)
 	}
 	h.signed("/v1/user/importUser", "alice", body{"userData": []body{{"userId": "e"}}}).want(chat.AdminOnly)
+	lax := h.another(nil, func(c *Config) { c.MaxUserID = 100 }) // no body could name him
+	lax.ask("/v1/user/importUser", "admin", body{"userData": []body{{"userId": strings.Repeat("x", 51)}}}).want(chat.OK, &got)
+	if len(got.ErrorID) != 1 {
+		t.Errorf("a user with 51 characters was imported: %+v", got)
+	}
 }
 
 func TestPasswordsAreHashed(t *testing.T) {

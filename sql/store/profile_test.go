@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
 	"github.com/whaleshark-im/whaleshark/sql/storetest"
 )
@@ -54,5 +56,21 @@ func TestUsersAreImportedInTheirOrder(t *testing.T) {
 	}
 	if err := <-imported; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAnAdministratorMayHaveALongName counts characters, not bytes.
+func TestAnAdministratorMayHaveALongName(t *testing.T) {
+	s := storetest.New(t)
+	long := chat.UserKey{App: app, User: chat.UserID(strings.Repeat("鯨", chat.MaxUserID))}
+	if err := s.Appoint(t.Context(), long); err != nil {
+		t.Error(err)
+	}
+	if u, err := s.User(t.Context(), long); err != nil || !u.Admin {
+		t.Errorf("he is %+v, %v; want an administrator", u, err)
+	}
+	long.User += "鯨"
+	if err := s.Appoint(t.Context(), long); err == nil {
+		t.Errorf("an id of %d characters was taken", chat.MaxUserID+1)
 	}
 }
