@@ -41,11 +41,12 @@ type Config struct {
 
 	MaxBody        int64         // bytes; default 1 MiB
 	RequestTimeout time.Duration // how long a request may take; default 10 s
+	AnswerTimeout  time.Duration // from a request's header until its answer is with the client; default 50 s more than that
 	CloseTimeout   time.Duration // how long requests under way may take when the API stops; default 5 s
 	AppRate        float64       // requests a second of one app; default 5,000
 	UserRate       float64       // requests a second of one user; default 200; each may be exceeded for a second
 
-	MaxUserID int // characters; default chat.MaxUserID
+	MaxUserID int // characters of a new user's id; default and at most chat.MaxUserID: bodies name no longer ones
 
 	AccessLog bool         // log each request
 	Log       *slog.Logger // default: discarded
@@ -61,10 +62,12 @@ func (c Config) withDefaults() Config {
 	}
 	or(&c.MaxBody, 1<<20)
 	or(&c.RequestTimeout, 10*time.Second)
+	or(&c.AnswerTimeout, c.RequestTimeout+50*time.Second)
 	or(&c.CloseTimeout, 5*time.Second)
 	or(&c.AppRate, 5000)
 	or(&c.UserRate, 200)
 	or(&c.MaxUserID, chat.MaxUserID)
+	c.MaxUserID = min(c.MaxUserID, chat.MaxUserID)
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -144,6 +147,7 @@ func (a *API) Run(ctx context.Context) error {
 		Handler:           a.handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      a.cfg.AnswerTimeout,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(a.cfg.Log.Handler(), slog.LevelDebug),

@@ -44,15 +44,23 @@ func encode(x any) json.RawMessage {
 // hookPatience is how long a before-hook may take over a request to the API.
 const hookPatience = 3 * time.Second
 
+// questionRoom is how many bytes a before-hook may be asked: a question must fit into a message of NATS.
+const questionRoom = 1000 << 10
+
 // askHook asks the app's before-hook, if it wants to be asked. What it answers with instead of the request's own data comes back; nil: nothing.
-// It may refuse, with a code and words of its own; whether it also refuses by not answering, the app has settled.
+// It may refuse, with a code and words of its own; whether it also refuses by not answering, the app has settled. What is too large to ask is
+// refused in any case: else whoever fears the answer would make it so.
 func (a *API) askHook(ctx context.Context, c *caller, command string, body any) (json.RawMessage, error) {
 	if !c.app.Hooks.On(command) {
 		return nil, nil
 	}
+	question := encode(body)
+	if len(question) > questionRoom {
+		return nil, chat.Errorf(chat.TooLarge, "the app's webhook must be asked with %d bytes; at most %d may be", len(question), questionRoom)
+	}
 	ctx, cancel := context.WithTimeout(ctx, hookPatience)
 	defer cancel()
-	answer := a.conn.AskHook(ctx, chat.HookQuestion{App: c.app.ID, Command: command, Body: encode(body)})
+	answer := a.conn.AskHook(ctx, chat.HookQuestion{App: c.app.ID, Command: command, Body: question})
 	switch {
 	case answer.Failed && c.app.Hooks.FailClosed:
 		return nil, chat.Errorf(chat.Unavailable, "the app's webhook does not answer: %s", answer.Msg)

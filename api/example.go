@@ -16,7 +16,7 @@ var examples = map[string]any{
 	"appId": int(store.DemoApp), "clientType": 3, "imei": "phone", "messageId": "m1", "messageBody": "hello", "conversationId": "0_alice_bob",
 	"ip": "127.0.0.1", "port": 9001, "userSign": "eJyrVgrxCdZLrSjILEpVsjI0gAIdsHBiQYFnCkTUUAdJYUhmLkixmYWBiYm5sSVULjMlNa8kMy0zt...",
 	"messageTime": 1_700_000_000_000, "createTime": 1_700_000_000_000, "updateTime": 1_700_000_000_000, "since": 1_700_000_000_000,
-	"expireTime": 1_700_086_400_000, "joinTime": 1_700_000_000_000, "messageKey": 4294967297, "maxLimit": 100, "status": 1,
+	"expireTime": 1_700_086_400_000, "joinTime": 1_700_000_000_000, "messageKey": 4294967297, "messageSequence": 1, "maxLimit": 100, "status": 1,
 	"callbackUrl": "https://example.org/hook", "callbacks": []string{"friend.add.after"}, "callbackSecrets": []string{"a secret"},
 	"keys": []string{"new key", "old key"}, "ttlMs": 3_600_000, "expire": 86_400, "remark": "an old friend",
 }

@@ -148,6 +148,7 @@ func TestGroupIsNotCreated(t *testing.T) {
 		{body{"groupName": "x", "member": []body{{"memberId": "nobody"}}}, chat.UserMissing},
 		{body{"groupName": "x", "member": bob, "maxMemberCount": 1}, chat.MemberLimit},
 		{body{"groupName": "x", "member": bob, "groupId": "team"}, chat.GroupExists},
+		{body{"groupName": "x", "member": bob, "groupId": " "}, chat.BadParameter}, // no body could name it
 	} {
 		h.ask("/v1/group/createGroup", "alice", c.in).want(c.code)
 	}

@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -134,6 +138,20 @@ func TestUnknownEndpoints(t *testing.T) {
 	}
 }
 
+// TestForeignCodesAreCountedAsOne counts what an app's webhook may refuse with: any number.
+func TestForeignCodesAreCountedAsOne(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m := newMetrics(registry)
+	for code := range chat.Code(100) {
+		m.answered("/x", 70000+code, time.Second)
+	}
+	m.answered("/x", chat.Internal, time.Second)
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || len(families[0].GetMetric()) != 2 {
+		t.Errorf("100 foreign codes and one of ours made %v, %v; want two series", families, err)
+	}
+}
+
 func TestVerbs(t *testing.T) {
 	h := open(t)
 	odd := h.another(oddities(), func(*Config) {})
@@ -160,6 +178,25 @@ func TestPanics(t *testing.T) {
 	}
 	odd.ask("/test/slow", "alice", body{}).want(chat.Unavailable)
 	odd.ask("/test/code", "alice", body{}).want(chat.OK)
+}
+
+// TestWhoDoesNotReadIsLeft asks for more than the network holds, and reads nothing of it.
+func TestWhoDoesNotReadIsLeft(t *testing.T) {
+	h := open(t, func(c *Config) { c.AnswerTimeout = 300 * time.Millisecond })
+	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", h.api.Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = io.WriteString(c, "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the API still waits for him after 15 s")
+	}
 }
 
 // TestStop stops an API while a request is under way: it is answered, and nobody new is.
@@ -279,6 +316,11 @@ func TestLimits(t *testing.T) {
 	for range 10 {
 		few.own("/v1/user/session/list", body{"userId": "bob"}).want(chat.OK) // an administrator asks for all
 	}
+	for range 10 { // by somebody who says that he is lld
+		few.send(http.MethodPost, "/v1/user/login", `{"appId":10001,"operater":"lld","userId":"lld"}`, nil)
+	}
+	few.send(http.MethodPost, "/v1/user/login", `{"appId":10001,"operater":"lld","userId":"lld"}`, nil).want(chat.TooManyRequests)
+	few.signed("/v1/user/session/list", "lld", body{"userId": "lld"}).want(chat.OK)
 	crowd := h.another(nil, func(c *Config) { c.UserRate, c.AppRate = 1e6, 3 })
 	if at, a = refused(crowd, "alice", "bob", "lld"); at > 20 {
 		t.Errorf("an app was refused at request %d", at)

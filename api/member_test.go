@@ -3,6 +3,8 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -84,6 +86,25 @@ func TestMembersAreAdded(t *testing.T) {
 	}
 	h.ask("/v1/group/destroyGroup", "alice", body{"groupId": public}).want(chat.OK)
 	add("alice", public, "lld").want(chat.GroupIsGone)
+}
+
+// TestWhatIsTooLargeToAskIsRefused blows a question up until it would not reach the webhook, which would forbid what it is asked about.
+func TestWhatIsTooLargeToAskIsRefused(t *testing.T) {
+	h := open(t)
+	h.hooks()
+	if err := h.conn.ServeHooks(t.Context(), func(context.Context, chat.HookQuestion) chat.HookAnswer {
+		return chat.HookAnswer{Code: 77777, Msg: "no"}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	g := h.group(body{}, "a")
+	nobody := `,{"memberId":"nobody","extra":"` + strings.Repeat("<", 1000) + `"}` // each < is six bytes of the question
+	text := fmt.Sprintf(`{"appId":10001,"operater":"alice","groupId":%q,"members":[{"memberId":"bob"}%s]}`, g, strings.Repeat(nobody, 300))
+	h.send(http.MethodPost, "/v1/group/member/add", text, nil).want(chat.TooLarge).mentions("webhook")
+	h.ask("/v1/group/member/add", "alice", body{"groupId": g, "members": []body{{"memberId": "bob"}}}).want(77777)
+	if got := h.ids(g); got != "alice a" {
+		t.Errorf("members are %s; want those of before", got)
+	}
 }
 
 // TestWebhookSaysWhoIsAdded has the app's webhook answer in each way that it may.

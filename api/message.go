@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"slices"
+	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/wire"
@@ -105,13 +106,44 @@ func (a *API) say(ctx context.Context, c *caller, in *saying, to, group string) 
 	}, err
 }
 
-// submit asks the log, and returns what became of it; if that is not what was asked for it is also an error.
+// What was decided a moment ago may not be in the log yet: for so long a refusal is not believed that Postgres knows nothing of.
+const (
+	lagging  = 2 * time.Second
+	askAgain = 20 * time.Millisecond
+)
+
+// submit asks the log, and returns what became of it; if that is not what was asked for it is also an error. Who has created a group, or added a
+// friend, may speak there with his next request.
 func (a *API) submit(ctx context.Context, q *chat.Request) (chat.Answer, error) {
-	answer, err := a.conn.Ask(ctx, q)
-	if err == nil && answer.Code != chat.OK {
-		err = chat.Error{Code: answer.Code}
+	again, lags := time.NewTicker(askAgain), time.Now().Add(lagging)
+	defer again.Stop()
+	for {
+		answer, err := a.conn.Ask(ctx, q)
+		if err != nil || answer.Code == chat.OK {
+			return answer, err
+		}
+		if time.Now().After(lags) || !a.isAllowed(ctx, q, answer.Code) {
+			return answer, chat.Error{Code: answer.Code}
+		}
+		q.First = false
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return answer, chat.Error{Code: answer.Code}
+		}
 	}
-	return answer, err
+}
+
+// decided are the codes of what Postgres decides, and the log hears of.
+var decided = slices.Concat(sayCodes, friendCodes, memberCodes)
+
+// isAllowed reports whether Postgres would not refuse with a code with which the log has refused.
+func (a *API) isAllowed(ctx context.Context, q *chat.Request, refused chat.Code) bool {
+	if !slices.Contains(decided, refused) {
+		return false
+	}
+	code, err := a.store.MaySay(ctx, q.Conversation, q.Sender.User, a.cfg.now())
+	return err == nil && code == chat.OK
 }
 
 // actor returns the device that acts: the caller's, in his own name or in that of a user for whom he may act.

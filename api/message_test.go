@@ -129,6 +129,24 @@ func TestAGroupsMessageSentByHTTP(t *testing.T) {
 	}
 }
 
+// TestWhatWasDecidedHoldsForTheNextRequest speaks where one may since the request before.
+func TestWhatWasDecidedHoldsForTheNextRequest(t *testing.T) {
+	h := open(t)
+	for i := range 20 {
+		g := fmt.Sprint("new", i)
+		h.ask("/v1/group/createGroup", "alice", body{"groupId": g, "groupName": "x", "member": []body{{"memberId": "a"}}}).want(chat.OK)
+		h.ask("/v1/group/sendMessage", "alice", body{"groupId": g, "messageBody": "welcome"}).want(chat.OK)
+		h.ask("/v1/group/member/add", "alice", body{"groupId": g, "members": []body{{"memberId": "bob"}}}).want(chat.OK)
+		h.ask("/v1/group/sendMessage", "bob", body{"groupId": g, "messageBody": "thanks"}).want(chat.OK)
+		h.ask("/v1/friendship/addBlack", "alice", pair("alice", "bob")).want(chat.OK)
+		h.eventually("bob is blocked", func() bool {
+			return h.ask(sendPath, "bob", body{"toId": "alice", "messageBody": "?"}).Code == chat.BlockedByFriend
+		})
+		h.ask("/v1/friendship/deleteBlack", "alice", pair("alice", "bob")).want(chat.OK)
+		h.ask(sendPath, "bob", body{"toId": "alice", "messageBody": "!"}).want(chat.OK)
+	}
+}
+
 // TestRefusalsOfMessagesBetweenUsers checks that both the log and the check beforehand refuse alike.
 func TestRefusalsOfMessagesBetweenUsers(t *testing.T) {
 	h := open(t)

@@ -21,6 +21,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
+// answered counts an answer. An app's webhook may refuse with any number: those that are not ours count as one.
 func (m *metrics) answered(path string, code chat.Code, took time.Duration) {
-	m.requests.WithLabelValues(path, code.String()).Observe(took.Seconds())
+	name := "foreign"
+	if code.Info().Code == code {
+		name = code.String()
+	}
+	m.requests.WithLabelValues(path, name).Observe(took.Seconds())
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/sql/store"
@@ -34,6 +35,11 @@ func (a *API) modifyUserInfo(ctx context.Context, c *caller, in *modifyUser) (no
 	}
 	if in.administers() && !a.mayAdminister(c) {
 		return none{}, chat.Error{Code: chat.AdminOnly}
+	}
+	if in.Password != nil {
+		if err := a.limits.allowHash(chat.UserKey{App: c.app.ID, User: user}, time.Now()); err != nil {
+			return none{}, err
+		}
 	}
 	m, err := in.modification(ctx)
 	if err != nil {

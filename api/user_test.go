@@ -100,6 +100,11 @@ func TestUsersAreImported(t *testing.T) {
 		t.Errorf("%d users were imported; want %d", len(got.SuccessID), importedAtOnce)
 	}
 	h.signed("/v1/user/importUser", "alice", body{"userData": []body{{"userId": "e"}}}).want(chat.AdminOnly)
+	lax := h.another(nil, func(c *Config) { c.MaxUserID = 100 }) // no body could name him
+	lax.ask("/v1/user/importUser", "admin", body{"userData": []body{{"userId": strings.Repeat("x", 51)}}}).want(chat.OK, &got)
+	if len(got.ErrorID) != 1 {
+		t.Errorf("a user with 51 characters was imported: %+v", got)
+	}
 }
 
 func TestPasswordsAreHashed(t *testing.T) {
@@ -119,6 +124,18 @@ func TestPasswordsAreHashed(t *testing.T) {
 	if b, _ := hashPassword(t.Context(), "secret"); a == b {
 		t.Errorf("the same password has the same hash twice: %q", a)
 	}
+}
+
+// TestPasswordsAreHashedNowAndThen changes a password as often as a user may ask for anything.
+func TestPasswordsAreHashedNowAndThen(t *testing.T) {
+	h := open(t)
+	change := func(user string) *answer {
+		return h.signed("/v1/user/data/modifyUserInfo", user, body{"userId": user, "password": "secret"})
+	}
+	change("alice").want(chat.OK)
+	h.eventually("another change is too much", func() bool { return change("alice").Code == chat.TooManyRequests })
+	change("bob").want(chat.OK)
+	h.signed("/v1/user/data/modifyUserInfo", "alice", body{"userId": "alice", "nickName": "Alice"}).want(chat.OK)
 }
 
 func TestDeletedUsersAreGone(t *testing.T) {

@@ -79,9 +79,9 @@ ORDER BY role DESC, user_id LIMIT @max_rows;
 SELECT * FROM group_member AS m WHERE m.app_id = @app_id AND m.group_id = @group_id AND m.user_id > @after
 ORDER BY m.user_id LIMIT @max_rows;
 
--- Staff returns a group's managers and its owner.
+-- Staff returns a group's owner and its managers.
 -- name: Staff :many
-SELECT user_id FROM group_member WHERE app_id = @app_id AND group_id = @group_id AND role > 0 ORDER BY user_id;
+SELECT user_id FROM group_member WHERE app_id = @app_id AND group_id = @group_id AND role > 0 ORDER BY role DESC, user_id LIMIT @max_rows;
 
 -- JoinedGroups returns a page of the groups that a user is in; no types are all.
 -- name: JoinedGroups :many

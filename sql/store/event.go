@@ -40,6 +40,10 @@ func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
 	return explain("add events", addEvents(ctx, s.queries, events))
 }
 
+// eventRoom is how many bytes an event may have, to fit into a message of NATS. One that does not would never leave the outbox, nor would what
+// comes behind it.
+const eventRoom = 1000 << 10
+
 func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -53,6 +57,9 @@ func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 		b, err := json.Marshal(e)
 		if err != nil {
 			return fmt.Errorf("encode an event of %s: %w", e.Aggregate, err)
+		}
+		if len(b) > eventRoom {
+			return chat.Errorf(chat.TooLarge, "what is to be told of it has %d bytes; at most %d may be", len(b), eventRoom)
 		}
 		apps[i], aggregates[i], encoded[i] = int32(e.App), e.Aggregate, b
 	}

@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -39,6 +41,24 @@ func TestEventsWaitInTheirOrder(t *testing.T) {
 	if diff := cmp.Diff(told, got); diff != "" {
 		t.Errorf("events (-told +read):\n%s", diff)
 	}
+}
+
+// TestAnEventThatIsTooLargeIsRefused shows that nothing gets into the outbox that could never leave it.
+func TestAnEventThatIsTooLargeIsRefused(t *testing.T) {
+	s := storetest.New(t)
+	huge := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)}}}
+	if err := s.Tell(t.Context(), huge); !isCode(err, chat.TooLarge) {
+		t.Errorf("an event of 1 MiB: %v; want that it is too large", err)
+	}
+	large := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", 1000_000) + `"`)}}}
+	if err := s.Tell(t.Context(), large); err != nil {
+		t.Errorf("an event of 1 MB: %v", err)
+	}
+}
+
+func isCode(err error, code chat.Code) bool {
+	var e chat.Error
+	return errors.As(err, &e) && e.Code == code
 }
 
 func TestAnAppsChangeIsTold(t *testing.T) {

@@ -124,7 +124,11 @@ func addToFriendGroup(ctx context.Context, q *db.Queries, app chat.AppID, id int
 	return there, err
 }
 
-// DeleteFriendGroups deletes those friend groups of a user that are there, or returns [chat.NoFriendGroup] if none is.
+// goneAtOnce is how many deleted friend groups one event tells of: it must fit into a message of NATS.
+const goneAtOnce = 100
+
+// DeleteFriendGroups deletes those friend groups of a user that are there, or returns [chat.NoFriendGroup] if none is. Tell makes the events of
+// them, one of a few each.
 func (s *Store) DeleteFriendGroups(ctx context.Context, user chat.UserKey, names []string, tell func([]Grouped) chat.Event) error {
 	return s.change(ctx, fmt.Sprintf("delete friend groups of %s", user.User), func(q *db.Queries) ([]chat.Event, error) {
 		now, err := bump(ctx, q, user.App, map[chat.UserID]Sequences{user.User: {}}) // the lock
@@ -150,7 +154,11 @@ func (s *Store) DeleteFriendGroups(ctx context.Context, user chat.UserKey, names
 		if _, err := bump(ctx, q, user.App, map[chat.UserID]Sequences{user.User: {FriendGroup: int64(len(rows))}}); err != nil {
 			return nil, err
 		}
-		return []chat.Event{tell(gone)}, nil
+		var events []chat.Event
+		for few := range slices.Chunk(gone, goneAtOnce) {
+			events = append(events, tell(few))
+		}
+		return events, nil
 	})
 }
 

@@ -96,6 +96,33 @@ func TestEventsOfManyFriendsAreParted(t *testing.T) {
 	}
 }
 
+// TestEventsOfManyFriendGroupsAreParted deletes as many as one request may.
+func TestEventsOfManyFriendGroupsAreParted(t *testing.T) {
+	url := storetest.URL(t)
+	s := storetest.Open(t, url)
+	run(t, url, `INSERT INTO friend_group (app_id, from_id, name, sequence) SELECT 10001, 'hub', 'n' || i, i FROM generate_series(1, 1000) AS i`)
+	names, told := make([]string, 1000), 0
+	for i := range names {
+		names[i] = fmt.Sprint("n", i+1)
+	}
+	hub := chat.UserKey{App: app, User: "hub"}
+	if err := s.DeleteFriendGroups(t.Context(), hub, names, func(gone []store.Grouped) chat.Event {
+		told += len(gone)
+		return chat.Event{App: app, Aggregate: chat.UserAggregate("hub"), Frames: make([]chat.EventFrame, len(gone))}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	events, err := s.Events(t.Context(), 1000)
+	if err != nil || told != 1000 || len(events) != 10 {
+		t.Fatalf("%d groups are told of in %d events, %v; want 1000 in 10", told, len(events), err)
+	}
+	for _, e := range events {
+		if n := len(e.Frames); n != 100 {
+			t.Errorf("an event tells of %d; want 100", n)
+		}
+	}
+}
+
 const numbers = `SELECT from_id || ' ' || to_id || ' ' || friend_sequence || ' of ' || friendship
 	FROM friendship JOIN user_sequence ON friendship.app_id = user_sequence.app_id AND user_id = from_id ORDER BY from_id, to_id`
 

@@ -77,7 +77,7 @@ func (s *Store) CreateGroup(ctx context.Context, g NewGroup, how ...Acting) (gro
 }
 
 func createGroup(ctx context.Context, q *db.Queries, g NewGroup, acting Acting) (Group, error) {
-	if !utf8.ValidString(g.ID) || strings.ContainsRune(g.ID, 0) || utf8.RuneCountInString(g.ID) > chat.MaxUserID {
+	if strings.TrimSpace(g.ID) == "" || !utf8.ValidString(g.ID) || strings.ContainsRune(g.ID, 0) || utf8.RuneCountInString(g.ID) > chat.MaxUserID {
 		return Group{}, chat.Errorf(chat.BadParameter, "a group's id has 1 to %d characters", chat.MaxUserID)
 	}
 	exist, err := existing(ctx, q, g.App, append([]chat.UserID{g.Owner}, g.Members...))

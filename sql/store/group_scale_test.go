@@ -38,7 +38,7 @@ func TestGroupQueriesUseIndexes(t *testing.T) {
 		{"groups", store.GroupsByID, []any{int32(app), []string{"g1", "g2"}}, true},
 		{"first members", store.FirstMembers, []any{int32(1000), int32(app), "g1"}, true},
 		{"a page of members", store.MembersAfter, []any{int32(app), "g1", "u5", int32(100)}, false},
-		{"managers", store.Staff, []any{int32(app), "g1"}, true},
+		{"managers", store.Staff, []any{int32(app), "g1", int32(1000)}, true},
 		{"members of a group", store.MembersByID, []any{int32(app), "g1", []string{"u1", "u2"}}, false},
 		{"how many members", store.CountMembers, []any{int32(app), "g2"}, false},
 		{"who exists", store.ExistingUsers, []any{int32(app), []string{"u1", "u2"}}, false},

@@ -35,7 +35,7 @@ func joinRequestOf(row db.GroupJoinRequest) JoinRequest {
 type Requested struct {
 	JoinRequest
 	Group Group
-	Staff []chat.UserID // the managers and the owner
+	Staff []chat.UserID // the owner and the managers, as many as are told
 }
 
 // ApplyToGroup lets a user ask to join a group. Where everybody may, he joins at once; where somebody lets him in, he has an open request then,
@@ -147,9 +147,12 @@ func letIn(ctx context.Context, q *db.Queries, d *decision, group chat.Conversat
 	}
 }
 
+// staffTold is how many of a group's managers hear of a request: an event must fit into a message of NATS.
+const staffTold = 1000
+
 // tellRequested adds the events of a request.
 func tellRequested(ctx context.Context, q *db.Queries, r *Requested, tell func(Requested) []chat.Event) error {
-	staff, err := q.Staff(ctx, int32(r.Group.App), r.Group.ID)
+	staff, err := q.Staff(ctx, int32(r.Group.App), r.Group.ID, staffTold)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ func TestRequestsAreToldInTheirTransaction(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]chat.UserID{"m1", "m2", "o"}, r.Staff); diff != "" {
+	if diff := cmp.Diff([]chat.UserID{"o", "m1", "m2"}, r.Staff); diff != "" {
 		t.Errorf("who decides (-want +got):\n%s", diff)
 	}
 	if _, err := s.DecideJoinRequest(t.Context(), app, "u1", r.ID, true, false, tell); !errors.Is(err, chat.Error{Code: chat.ManagersOnly}) {
@@ -48,5 +48,11 @@ func TestRequestsAreToldInTheirTransaction(t *testing.T) {
 	}
 	if n := count(t, url, `SELECT count(*) FROM group_member WHERE user_id = 'n1' AND join_type = 'apply'`); n != 1 {
 		t.Error("he is no member")
+	}
+	run(t, url, `INSERT INTO group_member (app_id, group_id, user_id, role)
+		SELECT 10001, group_id, 'x' || i, 1 FROM chat_group, generate_series(1, 2000) AS i`)
+	run(t, url, `UPDATE chat_group SET max_members = 3000`)
+	if r, err := s.ApplyToGroup(t.Context(), g, "n2", "hi", tell); err != nil || len(r.Staff) != 1000 || r.Staff[0] != "o" {
+		t.Errorf("of 2003 who may decide %d are told, %v; want 1000, the owner first", len(r.Staff), err)
 	}
 }

@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -60,6 +62,8 @@ func profileOf(row db.ProfilesRow) Profile {
 // ImportUsers adds users, each id once, and returns those that it has added: an id that was given before, to somebody who is gone too, is not
 // given again.
 func (s *Store) ImportUsers(ctx context.Context, app chat.AppID, users []NewUser) (added []chat.UserID, err error) {
+	users = slices.Clone(users)
+	slices.SortFunc(users, func(a, b NewUser) int { return cmp.Compare(a.ID, b.ID) }) // two imports of the same users do not wait for each other
 	arg := db.ImportUsersParams{AppID: int32(app)}
 	for i := range users {
 		u := &users[i]

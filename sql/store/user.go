@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,7 +32,7 @@ func (s *Store) User(ctx context.Context, key chat.UserKey) (chat.User, error) {
 
 // Appoint makes a user an administrator of his app, who may do everything by the API; one that is not there is added.
 func (s *Store) Appoint(ctx context.Context, key chat.UserKey) error {
-	if key.User == "" || len(key.User) > chat.MaxUserID {
+	if key.User == "" || utf8.RuneCountInString(string(key.User)) > chat.MaxUserID {
 		return chat.Errorf(chat.BadParameter, "a user's id has 1 to %d characters", chat.MaxUserID)
 	}
 	return s.change(ctx, fmt.Sprintf("appoint %s of app %s", key.User, key.App), func(q *db.Queries) ([]chat.Event, error) {

@@ -481,12 +481,12 @@ func (q *Queries) SetMember(ctx context.Context, arg SetMemberParams) error {
 }
 
 const Staff = `-- name: Staff :many
-SELECT user_id FROM group_member WHERE app_id = $1 AND group_id = $2 AND role > 0 ORDER BY user_id
+SELECT user_id FROM group_member WHERE app_id = $1 AND group_id = $2 AND role > 0 ORDER BY role DESC, user_id LIMIT $3
 `
 
-// Staff returns a group's managers and its owner.
-func (q *Queries) Staff(ctx context.Context, appID int32, groupID string) ([]string, error) {
-	rows, err := q.db.Query(ctx, Staff, appID, groupID)
+// Staff returns a group's owner and its managers.
+func (q *Queries) Staff(ctx context.Context, appID int32, groupID string, maxRows int32) ([]string, error) {
+	rows, err := q.db.Query(ctx, Staff, appID, groupID, maxRows)
 	if err != nil {
 		return nil, err
 	}
