@@ -2,7 +2,10 @@ package streams_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +67,25 @@ func TestAnEventThatIsLostOnItsWayIsTakenAgain(t *testing.T) {
 	<-done
 	if diff := cmp.Diff([]int64{1, 2, 3}, heard); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheBrokerTakesTheLargestEvent also holds the room that is left for what is added to it.
+func TestTheBrokerTakesTheLargestEvent(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	e := chat.Event{App: 1, Aggregate: chat.UserAggregate("ann"), Time: math.MaxInt64, Frames: []chat.EventFrame{{}}}
+	bare, err := json.Marshal(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const member = `"payload":"",`
+	e.Frames[0].Payload = json.RawMessage(`"` + strings.Repeat("x", chat.MaxEvent-len(bare)-len(member)) + `"`)
+	if full, err := json.Marshal(e); err != nil || len(full) != chat.MaxEvent {
+		t.Fatalf("the event has %d bytes, %v; want %d", len(full), err, chat.MaxEvent)
+	}
+	e.ID = math.MaxInt64
+	if err := c.PublishEvent(t.Context(), &e); err != nil {
+		t.Error(err)
 	}
 }
 

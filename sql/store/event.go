@@ -54,6 +54,9 @@ func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 		if err != nil {
 			return fmt.Errorf("encode an event of %s: %w", e.Aggregate, err)
 		}
+		if len(b) > chat.MaxEvent {
+			return chat.Errorf(chat.TooLarge, "there would be %d bytes to tell at once; %d is the most: do it in parts", len(b), chat.MaxEvent)
+		}
 		apps[i], aggregates[i], encoded[i] = int32(e.App), e.Aggregate, b
 	}
 	return q.AddEvents(ctx, apps, aggregates, encoded)

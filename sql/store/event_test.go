@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,6 +40,19 @@ func TestEventsWaitInTheirOrder(t *testing.T) {
 	}
 	if diff := cmp.Diff(told, got); diff != "" {
 		t.Errorf("events (-told +read):\n%s", diff)
+	}
+}
+
+// TestWhatCannotBeToldDoesNotHappen decides something of which the broker would not take the event.
+func TestWhatCannotBeToldDoesNotHappen(t *testing.T) {
+	s := storetest.New(t)
+	large := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", chat.MaxEvent) + `"`)}}}
+	err := s.Tell(t.Context(), chat.Event{App: 1, Aggregate: "user/a"}, large)
+	if e, ok := errors.AsType[chat.Error](err); !ok || e.Code != chat.TooLarge {
+		t.Errorf("it ends in %v; want %s", err, chat.TooLarge)
+	}
+	if events, err := s.Events(t.Context(), 10); err != nil || len(events) != 0 {
+		t.Errorf("%d events wait, %v; want none", len(events), err)
 	}
 }
 
