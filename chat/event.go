@@ -23,6 +23,10 @@ type Event struct {
 	Stale     Stale        `json:"stale,omitzero"`
 }
 
+// MaxEvent is how many bytes an event may have as JSON when it is decided: the broker takes messages of a MiB, with its number and the
+// message's header. One that it does not take would stop its aggregate for ever.
+const MaxEvent = 1<<20 - 4<<10
+
 // EventFrame is a frame for all devices of some users.
 type EventFrame struct {
 	Command int32           `json:"command"` // the wire's

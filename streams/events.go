@@ -116,12 +116,23 @@ func (c *Conn) ConsumeEvents(ctx context.Context, name string, handle func(conte
 	if err != nil {
 		return fmt.Errorf("consume events as %s: %w", name, err)
 	}
+	in := eventConsumer{Consumer: consumer}
 	for ctx.Err() == nil {
-		if err := consume(ctx, consumer, handle); err != nil {
+		if err := in.consume(ctx, handle); err != nil {
 			return fmt.Errorf("consume events as %s: %w", name, err)
 		}
 	}
 	return ctx.Err()
+}
+
+// errNotInTurn says that an event has not arrived, or arrives again. What says that an event is handled says so of all before it, so nothing
+// may be handled beyond a gap: who begins again begins at it.
+var errNotInTurn = errors.New("an event has come out of turn")
+
+// eventConsumer takes events in their turn.
+type eventConsumer struct {
+	jetstream.Consumer
+	taken uint64 // how many deliveries have arrived
 }
 
 // takeOverEvents makes a consumer of its own that begins behind what was handled under a name, and then removes that of before. What that one
@@ -169,14 +180,14 @@ func handledUpTo(info *jetstream.ConsumerInfo) uint64 {
 	return info.AckFloor.Stream
 }
 
-func consume(ctx context.Context, consumer jetstream.Consumer, handle func(context.Context, []chat.Event) error) error {
-	batch, err := consumer.Fetch(eventsAtOnce, jetstream.FetchMaxWait(time.Second))
+func (c *eventConsumer) consume(ctx context.Context, handle func(context.Context, []chat.Event) error) error {
+	batch, err := c.Fetch(eventsAtOnce, jetstream.FetchMaxWait(time.Second))
 	if err != nil {
 		return err
 	}
 	// Fetch waits until it has so many, or the time is over; what is there is handled as soon as nothing follows at once.
 	for messages := batch.Messages(); ; {
-		events, last, open := gather(ctx, messages)
+		events, last, open, fault := c.gather(ctx, messages)
 		if last != nil {
 			if err := handle(ctx, events); err != nil {
 				return err
@@ -184,6 +195,9 @@ func consume(ctx context.Context, consumer jetstream.Consumer, handle func(conte
 			if err := last.Ack(); err != nil {
 				return err
 			}
+		}
+		if fault != nil {
+			return fault
 		}
 		if !open {
 			break
@@ -195,35 +209,43 @@ func consume(ctx context.Context, consumer jetstream.Consumer, handle func(conte
 	return nil
 }
 
-// gather takes what is there, and waits for the first.
-func gather(ctx context.Context, messages <-chan jetstream.Msg) (events []chat.Event, last jetstream.Msg, open bool) {
-	add := func(m jetstream.Msg) {
+// gather takes what is there in its turn, and waits for the first.
+func (c *eventConsumer) gather(
+	ctx context.Context, messages <-chan jetstream.Msg,
+) (events []chat.Event, last jetstream.Msg, open bool, err error) {
+	var m jetstream.Msg
+	select {
+	case m, open = <-messages:
+	case <-ctx.Done():
+	}
+	for open {
+		if err := c.inTurn(m); err != nil {
+			return events, last, true, err
+		}
 		last = m
 		var e chat.Event
 		if json.Unmarshal(m.Data(), &e) == nil {
 			events = append(events, e)
 		}
-	}
-	select {
-	case m, more := <-messages:
-		if !more {
-			return nil, nil, false
-		}
-		add(m)
-	case <-ctx.Done():
-		return nil, nil, false
-	}
-	for {
 		select {
-		case m, more := <-messages:
-			if !more {
-				return events, last, false
-			}
-			add(m)
+		case m, open = <-messages:
 		default:
-			return events, last, true
+			return events, last, true, nil
 		}
 	}
+	return events, last, false, nil
+}
+
+// inTurn reports whether a message is the next. One may be missing after a time without a connection: it was sent, and nobody was there.
+func (c *eventConsumer) inTurn(m jetstream.Msg) error {
+	meta, err := m.Metadata()
+	if err != nil {
+		return err
+	}
+	if c.taken++; meta.Sequence.Consumer != c.taken || meta.NumDelivered != 1 {
+		return errNotInTurn
+	}
+	return nil
 }
 
 // Nudge says that something waits in an outbox. It may be lost: whoever relays looks by himself, too.

@@ -40,10 +40,6 @@ func (s *Store) Tell(ctx context.Context, events ...chat.Event) error {
 	return explain("add events", addEvents(ctx, s.queries, events))
 }
 
-// eventRoom is how many bytes an event may have, to fit into a message of NATS. One that does not would never leave the outbox, nor would what
-// comes behind it.
-const eventRoom = 1000 << 10
-
 func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -58,8 +54,8 @@ func addEvents(ctx context.Context, q *db.Queries, events []chat.Event) error {
 		if err != nil {
 			return fmt.Errorf("encode an event of %s: %w", e.Aggregate, err)
 		}
-		if len(b) > eventRoom {
-			return chat.Errorf(chat.TooLarge, "what is to be told of it has %d bytes; at most %d may be", len(b), eventRoom)
+		if len(b) > chat.MaxEvent {
+			return chat.Errorf(chat.TooLarge, "there would be %d bytes to tell at once; %d is the most: do it in parts", len(b), chat.MaxEvent)
 		}
 		apps[i], aggregates[i], encoded[i] = int32(e.App), e.Aggregate, b
 	}

@@ -43,22 +43,17 @@ func TestEventsWaitInTheirOrder(t *testing.T) {
 	}
 }
 
-// TestAnEventThatIsTooLargeIsRefused shows that nothing gets into the outbox that could never leave it.
-func TestAnEventThatIsTooLargeIsRefused(t *testing.T) {
+// TestWhatCannotBeToldDoesNotHappen decides something of which the broker would not take the event.
+func TestWhatCannotBeToldDoesNotHappen(t *testing.T) {
 	s := storetest.New(t)
-	huge := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)}}}
-	if err := s.Tell(t.Context(), huge); !isCode(err, chat.TooLarge) {
-		t.Errorf("an event of 1 MiB: %v; want that it is too large", err)
+	large := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", chat.MaxEvent) + `"`)}}}
+	err := s.Tell(t.Context(), chat.Event{App: 1, Aggregate: "user/a"}, large)
+	if e, ok := errors.AsType[chat.Error](err); !ok || e.Code != chat.TooLarge {
+		t.Errorf("it ends in %v; want %s", err, chat.TooLarge)
 	}
-	large := chat.Event{App: 1, Aggregate: "user/a", Frames: []chat.EventFrame{{Payload: json.RawMessage(`"` + strings.Repeat("x", 1000_000) + `"`)}}}
-	if err := s.Tell(t.Context(), large); err != nil {
-		t.Errorf("an event of 1 MB: %v", err)
+	if events, err := s.Events(t.Context(), 10); err != nil || len(events) != 0 {
+		t.Errorf("%d events wait, %v; want none", len(events), err)
 	}
-}
-
-func isCode(err error, code chat.Code) bool {
-	var e chat.Error
-	return errors.As(err, &e) && e.Code == code
 }
 
 func TestAnAppsChangeIsTold(t *testing.T) {
