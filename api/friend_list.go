@@ -38,7 +38,8 @@ func (a *API) importFriends(ctx context.Context, c *caller, in *importFriends) (
 		seen[x.ToID] = true
 		friends = append(friends, store.ImportedFriend{
 			To: chat.UserID(x.ToID), Remark: x.Remark, AddSource: x.AddSource, Deleted: x.Status == statusDeleted,
-			Stranger: x.Status == statusStranger, Blocked: x.Black == blackYes,
+			// The original's importers leave the status out, and its friends may speak: only a block of nobody's friend is a row of its own.
+			Stranger: x.Status == statusStranger && x.Black == blackYes, Blocked: x.Black == blackYes,
 		})
 	}
 	added, err := a.store.ImportFriends(ctx, c.app.ID, chat.UserID(in.FromID), friends)

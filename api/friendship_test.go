@@ -312,6 +312,10 @@ func TestFriendsAreImported(t *testing.T) {
 	if f := h.relation("alice", "10002"); f.Status != statusStranger || f.Black != blackYes || f.FriendSequence != 6 || f.BlackSequence != 6 {
 		t.Errorf("alice holds %+v; want a blocked stranger", f)
 	}
+	h.ask(path, "alice", body{"fromId": "alice", "friendItem": []body{{"toId": "10003"}}}).want(chat.OK)
+	if f := h.relation("alice", "10003"); f.Status != statusFriend || f.Black != blackNot {
+		t.Errorf("alice holds %+v; want a friend, as the original's importers do who leave the status out", f)
+	}
 	h.ask(path, "nobody", body{"fromId": "nobody", "friendItem": []body{{"toId": "bob"}}}).want(chat.UserMissing)
 	many := make([]body, 101)
 	for i := range many {

@@ -152,12 +152,12 @@ func statusOf(code chat.Code) int {
 	switch code { //nolint:exhaustive // all others are 400
 	case chat.OK:
 		return http.StatusOK
-	case chat.SignMissing, chat.OperatorMissing, chat.SignWrong, chat.SignExpired:
+	case chat.SignMissing, chat.AppMissing, chat.OperatorMissing, chat.SignWrong, chat.SignExpired:
 		return http.StatusUnauthorized
 	case chat.SignOtherUser, chat.AdminOnly, chat.ManagersOnly, chat.OwnerOnly, chat.SelfOnly, chat.NotYourRequest, chat.NotMember,
 		chat.SenderForbidden, chat.SenderMuted, chat.NotYours, chat.PrivateNotDestroy:
 		return http.StatusForbidden
-	case chat.UserMissing, chat.GroupMissing, chat.RequestMissing, chat.NoFriendGroup, chat.RelationMissing, chat.AppMissing,
+	case chat.UserMissing, chat.GroupMissing, chat.RequestMissing, chat.NoFriendGroup, chat.RelationMissing,
 		chat.MessageMissing, chat.NoEndpoint:
 		return http.StatusNotFound
 	case chat.AlreadyFriends, chat.FriendGroupThere, chat.GroupExists, chat.AlreadyMember, chat.MemberLimit, chat.GroupIsGone,

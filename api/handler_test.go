@@ -80,13 +80,13 @@ func TestStatusesOfCodes(t *testing.T) {
 	odd := h.another(oddities(), func(*Config) {})
 	want := map[int][]chat.Code{
 		200: {chat.OK},
-		401: {chat.SignMissing, chat.OperatorMissing, chat.SignWrong, chat.SignExpired},
+		401: {chat.SignMissing, chat.AppMissing, chat.OperatorMissing, chat.SignWrong, chat.SignExpired},
 		403: {
 			chat.SignOtherUser, chat.AdminOnly, chat.ManagersOnly, chat.OwnerOnly, chat.SelfOnly, chat.NotYourRequest, chat.NotMember,
 			chat.SenderForbidden, chat.SenderMuted, chat.NotYours, chat.PrivateNotDestroy,
 		},
 		404: {
-			chat.UserMissing, chat.GroupMissing, chat.RequestMissing, chat.NoFriendGroup, chat.RelationMissing, chat.AppMissing,
+			chat.UserMissing, chat.GroupMissing, chat.RequestMissing, chat.NoFriendGroup, chat.RelationMissing,
 			chat.MessageMissing, chat.NoEndpoint,
 		},
 		409: {

@@ -80,7 +80,7 @@ func startDev(b testing.TB, users int) *devServer {
 	}
 	out := &log{more: make(chan struct{})}
 	cmd := exec.CommandContext(context.Background(), binary, "dev", "--data", dir, "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0",
-		"--http", "127.0.0.1:0", "--app-rate", "1000000", "--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
+		"--http", "127.0.0.1:0", "--app-rate", "1000000", "--user-rate", "1000000", "--admin", "127.0.0.1:0", "--rate", "1000000", "--log-level", "warn")
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
