@@ -16,6 +16,7 @@ type knowledge struct {
 	limit   int
 	failing bool // the last look-up failed
 	heeds   heeds
+	heeded  time.Time // when everything was found to be stale last
 
 	apps      map[AppID]cached[App]
 	users     map[UserKey]cached[User]
@@ -47,10 +48,11 @@ func learn[K comparable, T any](
 // learn takes in the answer to a question that was asked at a time.
 func (k *knowledge) learn(asked Needs, found Facts, at time.Time) {
 	k.heeds.forget(at)
-	learn(k, &k.apps, asked.Apps, found.Apps, func(a AppID) bool { return k.heeds.after(at, heed{app: a, all: true}) }, at)
-	learn(k, &k.users, asked.Users, found.Users, func(u UserKey) bool { return k.heeds.after(at, heed{app: u.App, a: u.User}) }, at)
+	stale := func(x heed) bool { return k.heeded.After(at) || k.heeds.after(at, x) }
+	learn(k, &k.apps, asked.Apps, found.Apps, func(a AppID) bool { return stale(heed{app: a, all: true}) }, at)
+	learn(k, &k.users, asked.Users, found.Users, func(u UserKey) bool { return stale(heed{app: u.App, a: u.User}) }, at)
 	learn(k, &k.relations, asked.Relations, found.Relations, func(r RelationKey) bool {
-		return k.heeds.after(at, heed{app: r.App, a: r.From, b: r.To})
+		return stale(heed{app: r.App, a: r.From, b: r.To})
 	}, at)
 }
 
@@ -81,6 +83,7 @@ func (k *knowledge) heed(e *Event, now time.Time) {
 	}
 	if len(k.heeds) > k.limit {
 		clear(k.heeds)
+		k.heeded = now
 	}
 	if e.Stale.App {
 		expire(k.apps, e.App)
@@ -131,7 +134,8 @@ func expire[K comparable, T any](m map[K]cached[T], key K) {
 }
 
 // heedAll lets everything be asked for again.
-func (k *knowledge) heedAll() {
+func (k *knowledge) heedAll(now time.Time) {
+	k.heeded = now
 	for key := range k.apps {
 		expire(k.apps, key)
 	}

@@ -342,7 +342,7 @@ func (s *Sequencer) Learn(asked Needs, found Facts, at, now time.Time) {
 // Heed takes in an event that says which rows of Postgres are stale; nil: all may be. They are asked for again when they are needed next.
 func (s *Sequencer) Heed(e *Event, now time.Time) {
 	if e == nil {
-		s.know.heedAll()
+		s.know.heedAll(now)
 	} else {
 		s.know.heed(e, now)
 	}

@@ -99,6 +99,9 @@ func (x *script) run(t *testing.T, d *datadriven.TestData) string {
 		return x.takeOver(t)
 	case "user":
 		return x.user(t, d)
+	case "heed-all":
+		x.s.Heed(nil, x.now)
+		return ""
 	case "heed":
 		var relation string
 		d.ScanArgs(t, "relation", &relation)

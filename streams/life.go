@@ -19,11 +19,20 @@ import (
 type Generation struct {
 	Ingress, Push, Route, Members chat.Life
 
-	reconnects uint64 // how many there were when it began
+	reconnects uint64    // how many there were when it began
+	returned   time.Time // see RoutesReturned
 
 	ctx    context.Context //nolint:containedctx // it is the generation: it ends when a life does
 	cancel context.CancelFunc
 }
+
+// routesReturn is how long after the broker has lost all routes each edge has certainly written its own again: one that has not yet noticed
+// does so up to two seconds later, and one with many sessions needs a few seconds to write them.
+const routesReturn = 6 * time.Second
+
+// RoutesReturned returns when the edges that are there have written their routes again after the broker has lost them; the zero time if this
+// process has not seen it lose them.
+func (g *Generation) RoutesReturned() time.Time { return g.returned }
 
 // Run runs f in one generation after the other until ctx ends. When a life ends, f's context does; when f returns by itself,
 // it is run again after a moment, with the cause logged. Run returns when ctx has ended and f has returned.
@@ -112,6 +121,12 @@ func (c *Conn) readGeneration(ctx context.Context, old *Generation) (*Generation
 	if old != nil && old.reconnects == reconnects &&
 		old.Ingress == g.Ingress && old.Push == g.Push && old.Route == g.Route && old.Members == g.Members {
 		return old, nil
+	}
+	if old != nil {
+		g.returned = old.returned
+		if old.Route != g.Route {
+			g.returned = time.Now().Add(routesReturn)
+		}
 	}
 	g.ctx, g.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return g, nil

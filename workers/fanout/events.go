@@ -19,8 +19,13 @@ type telling struct {
 const eventsConsumer = "fanout"
 
 // consumeEvents takes events out of their stream, for the loop to hand out, until ctx ends. What the loop has not handed out when it ends comes
-// again to the next owner.
-func (o *owner) consumeEvents(ctx context.Context) {
+// again to the next owner. It begins at a time at which all routes are there: nobody reads an event again for an edge that comes later, as the log is.
+func (o *owner) consumeEvents(ctx context.Context, at time.Time) {
+	select {
+	case <-time.After(time.Until(at)):
+	case <-ctx.Done():
+		return
+	}
 	for ctx.Err() == nil {
 		err := o.cfg.Conn.ConsumeEvents(ctx, eventsConsumer, func(ctx context.Context, events []chat.Event) error {
 			t := telling{events, make(chan error, 1)}

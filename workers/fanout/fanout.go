@@ -44,12 +44,12 @@ func (c *Config) limits() limits {
 
 // Run serves the node's share of partitions until ctx ends.
 func Run(ctx context.Context, cfg Config) {
-	prepare := func(ctx context.Context, _ *streams.Generation, members *streams.Members) (streams.Duty, error) {
+	prepare := func(ctx context.Context, g *streams.Generation, members *streams.Members) (streams.Duty, error) {
 		routes, err := cfg.Conn.WatchRoutes(ctx, nil)
 		return streams.Duty{
 			Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log, Panicked: cfg.Metrics.panics.Inc,
 			Own: func(ctx context.Context, p chat.Partition, post *streams.Post) error {
-				return own(ctx, cfg, members, routes, p, post)
+				return own(ctx, cfg, g, members, routes, p, post)
 			},
 		}, err
 	}
@@ -58,7 +58,8 @@ func Run(ctx context.Context, cfg Config) {
 
 // own owns one partition until ctx ends.
 func own(
-	ctx context.Context, cfg Config, members *streams.Members, routes *streams.Routes, p chat.Partition, post *streams.Post,
+	ctx context.Context, cfg Config, g *streams.Generation, members *streams.Members, routes *streams.Routes,
+	p chat.Partition, post *streams.Post,
 ) (err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &owner{
@@ -93,7 +94,7 @@ func own(
 	defer func() { o.in.Close() }()
 	o.log.DebugContext(ctx, "reading the log", "after", o.revision)
 	if p == 0 {
-		o.wg.Go(func() { o.consumeEvents(ctx) })
+		o.wg.Go(func() { o.consumeEvents(ctx, g.RoutesReturned()) })
 	}
 	return o.loop(ctx)
 }
