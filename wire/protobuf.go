@@ -176,8 +176,27 @@ func (r *reader) occurrences(m *message, body []byte) []occurrence {
 		}
 		body = body[n:]
 	}
-	slices.SortStableFunc(all, func(a, b occurrence) int { return a.field.at - b.field.at })
-	return all
+	return m.sorted(all)
+}
+
+// sorted puts values side by side. A client may send very many, so each is moved once.
+func (m *message) sorted(all []occurrence) []occurrence {
+	if slices.IsSortedFunc(all, func(a, b occurrence) int { return a.field.at - b.field.at }) {
+		return all
+	}
+	next := make([]int, len(m.fields)+1) // where the next value of each field goes; the last one is spare
+	for i := range all {
+		next[all[i].field.at+1]++
+	}
+	for at := 1; at < len(next); at++ {
+		next[at] += next[at-1]
+	}
+	sorted := make([]occurrence, len(all))
+	for _, x := range all {
+		sorted[next[x.field.at]] = x
+		next[x.field.at]++
+	}
+	return sorted
 }
 
 // next returns the value with which a message begins, and how many bytes it has; its field is nil if the message does not know it. Like

@@ -325,6 +325,24 @@ func isCode(err error, c chat.Code) bool {
 	return ok && e.Code == c
 }
 
+func TestValuesThatAreMixed(t *testing.T) {
+	got, err := UpFromProto(Watch, []byte("\x10\x01\x0a\x01a\x10\x02\x0a\x01b\x10\x03\x0a\x01c"), 0)
+	if want := `{"userIds":["a","b","c"],"ttlMs":3}`; err != nil || string(got) != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+}
+
+// BenchmarkManyValues reads the worst that fits into a frame: it must not cost much more than its bytes do.
+func BenchmarkManyValues(b *testing.B) {
+	body := bytes.Repeat([]byte{0x12, 0, 0x0a, 0}, 16<<10)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := UpFromProto(Send, body, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // Several values of a field that is a message are one, as protobuf wants it.
 func TestMessagesMerge(t *testing.T) {
 	data := func(parts ...[]byte) []byte {
