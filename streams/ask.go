@@ -101,7 +101,7 @@ func (c *Conn) HeedFull(ctx context.Context) {
 
 // Ask submits a request and waits for what becomes of it: an answer, whatever its code, is an outcome. The request's deadline is the
 // context's. What nobody has answered after a while is submitted again, which is safe: a message is known by its identity, a read only
-// moves forward, and of a recall it is all the same who was the first.
+// moves forward, and of a recall it is all the same who was the first. But for a deletion: see deletes.
 //
 // An error is a [chat.Error]. [chat.Busy]: the request is certainly not in, for the ingress or the log is full. [chat.Unavailable]: nobody
 // has answered until ctx ended; the outcome is unknown, and the same request may be sent again.
@@ -149,21 +149,29 @@ func (c *Conn) attempt(ctx context.Context, q *chat.Request, heard <-chan chat.A
 	again := time.NewTimer(askAgain)
 	defer again.Stop()
 	var out error
-	for {
+	for notIn := false; ; {
 		select {
 		case a := <-heard:
 			return &a, nil
 		case out = <-submitted:
-			if e, certain := errors.AsType[chat.Error](out); certain {
+			var e chat.Error
+			if e, notIn = errors.AsType[chat.Error](out); notIn {
 				if e.Code == chat.Busy && !earlier {
 					return nil, out
 				}
 				again.Reset(askAtOnce)
 			}
 		case <-again.C:
+			if !notIn && deletes(q) {
+				continue
+			}
 			return nil, out
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
+
+// deletes reports whether a request deletes a conversation for its sender: up to wherever it is placed. Placed twice it would also take what was said
+// in between, so it is not submitted again unless it is certainly not in.
+func deletes(q *chat.Request) bool { return q.Kind == chat.AskSetting && q.Setting.Delete }

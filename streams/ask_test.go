@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -98,6 +99,19 @@ func TestASecondAttemptIsNone(t *testing.T) {
 	q.Kind = chat.AskRecall
 	if a, err := ask(t, c, 20*time.Second, q); err != nil || a.Code != chat.RecalledAlready || a.Seq != 7 {
 		t.Errorf("a first attempt hears %+v, %v", a, err)
+	}
+}
+
+// TestADeletionIsSubmittedOnce: a second one would also take what was said in between.
+func TestADeletionIsSubmittedOnce(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	var taken atomic.Int32
+	judge(t, c, func(int, *chat.Request) *chat.Answer { taken.Add(1); return nil })
+	q := request("")
+	q.Kind, q.Body, q.Setting = chat.AskSetting, "", &chat.Setting{Delete: true}
+	_, err := ask(t, c, 4*time.Second, q)
+	if e, ok := errors.AsType[chat.Error](err); !ok || e.Code != chat.Unavailable || taken.Load() != 1 {
+		t.Errorf("a deletion that nobody answers was submitted %d times, and ends in %v; want once, and %v", taken.Load(), err, chat.Unavailable)
 	}
 }
 

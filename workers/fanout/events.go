@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -58,12 +59,23 @@ func (o *owner) tell(ctx context.Context, t telling) error {
 	if err == nil {
 		out := o.newBatch()
 		for i := range t.events {
-			out.handEvent(&t.events[i])
+			o.event(out, &t.events[i])
 		}
 		err = o.send(ctx, out, o.revision, 0)
 	}
 	t.done <- err
 	return err
+}
+
+// event hands one event's frames to the devices. One that panics harms no other.
+func (o *owner) event(out *batch, e *chat.Event) {
+	defer func() {
+		if x := recover(); x != nil {
+			o.cfg.Metrics.panics.Inc()
+			o.log.Error("an event cannot be handed out", "event", e.ID, "panic", fmt.Sprint(x))
+		}
+	}()
+	out.handEvent(e)
 }
 
 // handEvent hands one event's frames to the devices that they are for.
