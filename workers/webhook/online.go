@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 const (
 	presenceEvery  = 200 * time.Millisecond
-	presenceAtOnce = 500
+	presenceAtOnce = 500              // changes in a transaction
+	lookAtOnce     = 20_000           // users who are looked at in a turn, most of whom have not changed
 	lookAgain      = time.Second      // at a user whom nothing could be said of
 	lookAtAll      = 30 * time.Second // an app may have begun to listen, or stopped
 
@@ -153,9 +155,13 @@ func (p *presence) sweep(ctx context.Context, now time.Time) {
 			changes = append(changes, *c)
 		}
 	}
-	if len(changes) == 0 {
-		return
+	for some := range slices.Chunk(changes, presenceAtOnce) {
+		p.tell(ctx, some, now)
 	}
+}
+
+// tell lets the apps be told of changes, all of them or none.
+func (p *presence) tell(ctx context.Context, changes []chat.Presence, now time.Time) {
 	if err := p.cfg.Store.TellPresence(ctx, changes); err != nil {
 		p.postgresFails(ctx, err)
 		for i := range changes {
@@ -180,7 +186,7 @@ func (p *presence) takeDue(now time.Time) (users []chat.UserKey) {
 		if now.Before(at) {
 			continue
 		}
-		if users = append(users, u); len(users) == presenceAtOnce {
+		if users = append(users, u); len(users) == lookAtOnce {
 			break
 		}
 	}
