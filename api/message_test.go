@@ -386,3 +386,29 @@ func TestOneMessageSentByManyAtOnce(t *testing.T) {
 		t.Errorf("bob gets %q", bodiesOf(rows))
 	}
 }
+
+// TestWhatAMessageCostsInStatements counts what the API itself asks Postgres for: nothing on the way into the log, and of a batch a few statements and a
+// few for each conversation that has something new.
+func TestWhatAMessageCostsInStatements(t *testing.T) {
+	h := open(t)
+	h.says("alice", "bob", "hi")
+	h.says("alice", "a", "hi")
+	other, count := h.counted()
+	for _, c := range []struct {
+		what, path, user string
+		in               body
+		most             int64
+	}{
+		{"a message", sendPath, "alice", body{"toId": "bob", "messageBody": "again"}, 0},
+		{"whether one may send", "/v1/message/p2pCheckSend", "alice", body{"fromId": "alice", "toId": "bob"}, 2},
+		{"a batch of two conversations", batchPath, "alice", body{"userId": "alice", "conversations": []body{
+			{"conversationId": "bob", "conversationType": 1, "sequence": 0}, {"conversationId": "a", "conversationType": 1, "sequence": 0},
+		}}, 20},
+	} {
+		before := count.statements.Load()
+		other.ask(c.path, c.user, c.in).want(chat.OK)
+		if n := count.statements.Load() - before; n > c.most {
+			t.Errorf("%s costs %d statements, want %d at most", c.what, n, c.most)
+		}
+	}
+}
