@@ -198,6 +198,9 @@ func (h *house) recovers(pushers []*pusher, late *pusher) {
 	t.Logf("all %d that were taken were acknowledged within %v of a sequencer's start", len(acks), time.Since(started).Round(time.Millisecond))
 
 	h.eventually(10*time.Second, "there is room again", func() error {
+		late.mu.Lock()
+		delete(late.refused, "fresh") // of the attempt before
+		late.mu.Unlock()
 		late.push("fresh", "in time")
 		var err error
 		h.eventually(5*time.Second, "an answer", func() error {
