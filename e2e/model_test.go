@@ -100,7 +100,7 @@ func TestPlantedFaultsAreCaught(t *testing.T) {
 	for fault, what := range map[string]string{
 		"revision": "blocks are appended without looking what is the newest",
 		"ids":      "it is not looked whether a message is known",
-		"push":     "one push is dropped",
+		"push":     "every fiftieth push with a message is dropped",
 	} {
 		t.Run(fault, func(t *testing.T) {
 			m := newModel(t, *modelSeed, "WHALESHARK_PLANT="+fault)

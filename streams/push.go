@@ -14,7 +14,7 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
-// dropped counts pushes with messages, up to the one that a build with a planted fault drops.
+// dropped counts pushes with messages: a build with a planted fault drops every fiftieth.
 var dropped atomic.Int64
 
 func says(d chat.Delivery) bool {
@@ -24,7 +24,7 @@ func says(d chat.Delivery) bool {
 // Push hands frames to an edge. Done is called exactly once. A push whose outcome is unknown may be sent again: an edge drops
 // what it was served before.
 func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
-	if planted.Is("push") && slices.ContainsFunc(p.Deliveries, says) && dropped.Add(1) == 50 {
+	if planted.Is("push") && slices.ContainsFunc(p.Deliveries, says) && dropped.Add(1)%50 == 0 {
 		go done(nil) // ends at once; the caller does not expect it before this returns
 		return
 	}
