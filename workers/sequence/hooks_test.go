@@ -177,9 +177,12 @@ func TestTooManyWaitForTheirApp(t *testing.T) {
 	submit(t, c, all[0])
 	app.waitFor(t, "m0")
 	submit(t, c, all[1:]...)
+	behind := nearby(t, c, all[0].Conversation)
+	submit(t, c, behind)
+	records(t, c, 1) // it is in the log: the sequencer has taken all that were before it
 	close(app.until)
 	busy := 0
-	for _, r := range records(t, c, n) {
+	for _, r := range records(t, c, n+1) {
 		if r.Code == chat.Busy {
 			busy++
 		} else if r.Kind != chat.MessageRecord {
@@ -189,4 +192,20 @@ func TestTooManyWaitForTheirApp(t *testing.T) {
 	if busy == 0 || busy > n-128 {
 		t.Errorf("%d of %d were too many, want at most %d, and one at least", busy, n, n-128)
 	}
+}
+
+// nearby returns a message of another conversation in the same partition.
+func nearby(t *testing.T, c *streams.Conn, of chat.Conversation) *chat.Request {
+	t.Helper()
+	friends := []chat.UserID{"lld", "a", "b", "alice", "bob"}
+	for _, from := range friends {
+		for _, to := range friends {
+			q := message(from, to, "nearby", "quick")
+			if from != to && q.Conversation != of && q.Conversation.Partition(c.Partitions()) == of.Partition(c.Partitions()) {
+				return q
+			}
+		}
+	}
+	t.Fatalf("no other conversation is in the partition of %s", of)
+	return nil
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -365,14 +367,8 @@ func (o *owner) purgeTo(ctx context.Context, floors map[chat.Partition]chat.Posi
 	return nil
 }
 
-func lowest(floors map[chat.Partition]chat.Position) (floor chat.Position) {
-	first := true
-	for _, f := range floors {
-		if first || f < floor {
-			floor, first = f, false
-		}
-	}
-	return floor
+func lowest(floors map[chat.Partition]chat.Position) chat.Position {
+	return slices.Min(slices.Collect(maps.Values(floors)))
 }
 
 // floorOf returns the lowest position that a sequencer of this life gives for a partition.
