@@ -141,6 +141,7 @@ func TestGoldenForms(t *testing.T) {
 	golden("request_info", chat.AppendRequest(nil, sampleInfoRequest()))
 	golden("block_replaced", chat.AppendBlock(nil, sampleReplacedBlock(), chat.Hash{1, 2, 3}))
 	golden("request", chat.AppendRequest(nil, sampleRequest()))
+	golden("mailed", chat.AppendParcel(chat.AppendParcel(nil, chat.AppendMailed(nil, sampleRequest())), []byte{1, 2}))
 	golden("signal", chat.AppendSignal(nil, sampleSignal()))
 	golden("push", chat.AppendPush(nil, samplePush()))
 	answer := sampleAnswer()

@@ -2,8 +2,20 @@ package chat
 
 import "time"
 
-// Position is a request's place in the ingress: the sequence number of its message in the ingress stream's present life.
+// Position is a request's place in the ingress: the sequence of its entry in the ingress stream's present life, × 1024, plus how many places
+// its request is before the 1,024th. The last of an entry has 1023 there, so that a position tells whether its entry ends with it.
 type Position uint64
+
+// MaxParcel is how many requests an entry of the ingress holds at most.
+const MaxParcel = 1024
+
+// PositionOf returns the position of a request with so many after it in its entry.
+func PositionOf(entry uint64, after int) Position {
+	return Position(entry*MaxParcel + MaxParcel - 1 - uint64(after)) //nolint:gosec // below MaxParcel
+}
+
+// Next returns the first entry that holds something after the position.
+func (p Position) Next() uint64 { return (uint64(p) + 1) / MaxParcel }
 
 // Life names a memory stream's content between two losses of it. A position of another life is void.
 type Life uint64
@@ -28,7 +40,7 @@ type Request struct {
 	Sender       Device // the connection's identity, never the frame's; of a change only the user who made it, if it was one
 	MessageID    string // the client's own id of the message, or of the recall
 	Deadline     time.Time
-	Reply        string // where somebody waits for the [Answer]; empty: nobody does. It travels beside the binary form
+	Reply        string // where somebody waits for the [Answer]; empty: nobody does. Only [AppendMailed] has it
 
 	// Of a message.
 	Body        string

@@ -39,6 +39,9 @@ type Conn struct {
 
 	partitions int
 	base       chat.Revision
+	replicas   int // of the log
+	mail       []*mail
+	flags      []*flags
 
 	gen  atomic.Pointer[Generation]
 	kick chan struct{} // a reconnect: look at the lives now
@@ -97,8 +100,12 @@ func (c *Conn) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.partitions, c.base, err = readLog(ctx, c.js); err != nil {
+	if c.partitions, c.base, c.replicas, err = readLog(ctx, c.js); err != nil {
 		return err
+	}
+	for p := range chat.Partition(c.partitions) {
+		c.mail = append(c.mail, &mail{c: c, partition: p})
+		c.flags = append(c.flags, &flags{nc: c.nc, subject: signalSubject(p)})
 	}
 	c.gen.Store(g)
 	ctx, c.stop = context.WithCancel(context.WithoutCancel(ctx))
@@ -118,6 +125,15 @@ func (c *Conn) Close() {
 
 // Partitions returns how many partitions the log has.
 func (c *Conn) Partitions() int { return c.partitions }
+
+// Lanes returns how many blocks a process should have under way at once. A broker alone writes those of all partitions one after the other;
+// several agree on many at a time.
+func (c *Conn) Lanes() int {
+	if c.replicas <= 1 {
+		return 1
+	}
+	return c.partitions
+}
 
 // Base returns the base of the log's places.
 func (c *Conn) Base() chat.Revision { return c.base }

@@ -136,22 +136,22 @@ func (l Layout) ensure(ctx context.Context, js jetstream.JetStream) error {
 }
 
 // readLog returns what the log was created with.
-func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base chat.Revision, err error) {
+func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base chat.Revision, replicas int, err error) {
 	s, err := js.Stream(ctx, streamLog)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return 0, 0, errors.New("the broker holds no log: no edge and no worker has connected to it yet")
+		return 0, 0, 0, errors.New("the broker holds no log: no edge and no worker has connected to it yet")
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("read stream %s: %w", streamLog, err)
+		return 0, 0, 0, fmt.Errorf("read stream %s: %w", streamLog, err)
 	}
 	meta := s.CachedInfo().Config.Metadata
 	partitions, err = strconv.Atoi(meta[metaPartitions])
 	if err != nil || partitions < 1 {
-		return 0, 0, fmt.Errorf("stream %s says %q of its partitions; it was not created by this program", streamLog, meta[metaPartitions])
+		return 0, 0, 0, fmt.Errorf("stream %s says %q of its partitions; it was not created by this program", streamLog, meta[metaPartitions])
 	}
 	b, err := strconv.ParseUint(meta[metaBase], 10, 64)
 	if err != nil {
-		return 0, 0, fmt.Errorf("stream %s says %q of its base", streamLog, meta[metaBase])
+		return 0, 0, 0, fmt.Errorf("stream %s says %q of its base", streamLog, meta[metaBase])
 	}
-	return partitions, chat.Revision(b), nil
+	return partitions, chat.Revision(b), s.CachedInfo().Config.Replicas, nil
 }

@@ -116,7 +116,7 @@ func TestWhatSequencersHaveToFold(t *testing.T) {
 		}
 	}
 	newest, err := c.NewestPosition(t.Context(), p)
-	if err != nil || newest < 4 {
+	if err != nil || newest < chat.PositionOf(4, 0) {
 		t.Fatalf("the newest position is %d, %v", newest, err)
 	}
 	members, err := c.WatchMembers(t.Context())
@@ -126,16 +126,17 @@ func TestWhatSequencersHaveToFold(t *testing.T) {
 	if n, known, err := members.Unfolded(t.Context(), p); known || err != nil {
 		t.Errorf("without a sequencer there are %d, %v, want nobody to know", n, err)
 	}
+	before := func(n uint64) chat.Position { return chat.PositionOf(newest.Next()-1-n, 0) }
 	floor := serveFloors(t, c)
 	for _, test := range []struct {
 		floor chat.Position
 		want  uint64
-	}{{newest - 4, 3}, {newest - 3, 3}, {newest - 2, 2}, {newest - 1, 0}, {newest, 0}} {
+	}{{before(4), 3}, {before(3), 3}, {before(2), 2}, {before(1) - 1, 2}, {before(1), 0}, {newest, 0}} {
 		floor.Store(uint64(test.floor))
 		eventually(t, fmt.Sprintf("after position %d of %d", test.floor, newest), func() error {
 			n, known, err := members.Unfolded(t.Context(), p)
 			if err == nil && (!known || n != test.want) {
-				err = fmt.Errorf("%d positions are to be folded (%t), want %d", n, known, test.want)
+				err = fmt.Errorf("%d entries are to be folded (%t), want %d", n, known, test.want)
 			}
 			return err
 		})

@@ -65,8 +65,7 @@ func (q *inbox[T]) take(limit int) []T {
 	defer q.mu.Unlock()
 	items := q.items
 	if len(items) > limit {
-		items = items[:limit:limit]
-		q.items = append([]T(nil), q.items[limit:]...)
+		items, q.items = items[:limit:limit], items[limit:]
 		q.signal()
 	} else {
 		q.items = nil
@@ -114,6 +113,17 @@ const (
 func read[T any](
 	ctx context.Context, c *Conn, g *Generation, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg) (T, bool),
 ) (*Reader[T], error) {
+	return readEach(ctx, c, g, stream, what, limit, cfg, func(m jetstream.Msg, put func(T)) {
+		if x, ok := decode(m); ok {
+			put(x)
+		}
+	})
+}
+
+// readEach is read for messages that hold several things.
+func readEach[T any](
+	ctx context.Context, c *Conn, g *Generation, stream, what string, limit int, cfg jetstream.OrderedConsumerConfig, decode func(jetstream.Msg, func(T)),
+) (*Reader[T], error) {
 	if !c.present(g) {
 		return nil, fmt.Errorf("read %s: %w", what, errPast)
 	}
@@ -125,12 +135,10 @@ func read[T any](
 		return nil, fmt.Errorf("read %s: %w", what, err)
 	}
 	r := &Reader[T]{in: newInbox[T](limit)}
+	put := r.in.put
 	r.cc, err = consumer.Consume(func(m jetstream.Msg) {
-		if !c.present(g) {
-			return
-		}
-		if x, ok := decode(m); ok {
-			r.in.put(x)
+		if c.present(g) {
+			decode(m, put)
 		}
 	}, jetstream.PullHeartbeat(time.Second), jetstream.PullExpiry(10*time.Second), jetstream.PullMaxMessages(min(limit, 1000)))
 	if err != nil {

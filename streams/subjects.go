@@ -18,6 +18,11 @@ func ingressSubject(p chat.Partition, c chat.Conversation) string {
 // tickToken stands where a conversation stands otherwise: an owner's own sign that its partition's ingress works.
 const tickToken = "tick"
 
+// parcelToken stands where a conversation stands otherwise: an entry with requests of several.
+const parcelToken = "several"
+
+func ingressParcel(p chat.Partition) string { return "in." + p.String() + "." + parcelToken }
+
 func ingressTick(p chat.Partition) string   { return "in." + p.String() + "." + tickToken }
 func ingressFilter(p chat.Partition) string { return "in." + p.String() + ".*" }
 
@@ -60,9 +65,6 @@ func beforeSubject(app chat.AppID) string {
 
 // subjectNudge wakes whoever relays outboxes.
 const subjectNudge = "outbox.nudge"
-
-// replyHeader names where an answer to a request of the ingress goes.
-const replyHeader = "Whaleshark-Reply"
 
 func signalSubject(p chat.Partition) string { return "signal." + p.String() }
 
