@@ -30,6 +30,9 @@ type owner struct {
 	in   *streams.Reader[streams.Offered]
 	data []byte // the block in flight
 
+	mine      chan struct{}    // the turn to append, when it has come
+	asked     bool             // for it
+	holds     bool             // it
 	committed chan commit      // how the block in flight ended
 	answers   chan answer      // how the look-up under way ended
 	known     chan []uint64    // identities for the filter; closed when it is complete
@@ -69,6 +72,7 @@ const (
 // loop turns until ctx ends.
 func (o *owner) loop(ctx context.Context) error {
 	defer o.in.Close()
+	defer o.leaveTurns()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	alive := time.Now()
@@ -86,6 +90,8 @@ func (o *owner) loop(ctx context.Context) error {
 				alive = time.Now()
 				o.post.Beat()
 			}
+		case <-o.mine:
+			o.asked, o.holds = false, true
 		case c := <-o.committed:
 			if err := o.settle(ctx, c); err != nil {
 				return err
@@ -138,7 +144,7 @@ func (o *owner) step(ctx context.Context) error {
 		}
 		o.unknown = false
 	}
-	for {
+	for o.turn() {
 		st := o.rule.Step(time.Now())
 		o.cfg.Metrics.expired.Add(float64(st.Expired))
 		o.cfg.Metrics.passed.Add(float64(st.Passed))
@@ -149,18 +155,58 @@ func (o *owner) step(ctx context.Context) error {
 				o.log.DebugContext(ctx, "the answer to a repeat was not sent", "cause", err)
 			}
 		}
-		o.answer(ctx)
-		o.lookUp(ctx)
-		o.askApps(ctx)
 		if st.Block != nil {
 			o.data = st.Data
 			o.append(st.Block.Prev)
-			return nil
+			break
 		}
 		if len(st.Repeats) == 0 {
-			o.post.Report(uint64(o.rule.Floor()))
-			return nil
+			o.giveBack()
+			break
 		}
+	}
+	o.answer(ctx)
+	o.lookUp(ctx)
+	o.askApps(ctx)
+	if o.data == nil {
+		o.post.Report(uint64(o.rule.Floor()))
+	}
+	return nil
+}
+
+// turn reports whether the owner may make a block now. If not, and there is something to make one of, it has asked to be told when.
+func (o *owner) turn() bool {
+	if o.holds {
+		return o.data == nil
+	}
+	if o.rule.Waiting() == 0 {
+		return false
+	}
+	if !o.asked {
+		o.asked = true
+		o.cfg.turns.ask(o.mine)
+	}
+	select {
+	case <-o.mine:
+		o.asked, o.holds = false, true
+	default:
+	}
+	return o.holds
+}
+
+func (o *owner) giveBack() {
+	o.holds = false
+	o.cfg.turns.giveBack()
+}
+
+// leaveTurns lets the others go on when this owner ends, however it does.
+func (o *owner) leaveTurns() {
+	switch {
+	case o.holds:
+		o.giveBack()
+	case o.asked:
+		o.asked = false
+		o.cfg.turns.forgo(o.mine)
 	}
 }
 
@@ -182,6 +228,7 @@ func (o *owner) append(prev chat.Revision) {
 func (o *owner) settle(ctx context.Context, c commit) error {
 	size := len(o.data)
 	o.data = nil
+	o.giveBack()
 	switch {
 	case c.err == nil:
 		e, err := o.rule.Committed(c.rev, time.Now())

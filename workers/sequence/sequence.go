@@ -36,6 +36,8 @@ type Config struct {
 	FactTTL        time.Duration // how long users, relations and apps are believed
 	RecallWindow   time.Duration // how long a sender may recall a message
 	LookUpPatience time.Duration // a look-up that takes longer has failed; 0: 1 s
+
+	turns *turns
 }
 
 // Run serves the node's share of partitions until ctx ends.
@@ -43,6 +45,7 @@ func Run(ctx context.Context, cfg Config) {
 	if cfg.LookUpPatience == 0 {
 		cfg.LookUpPatience = time.Second
 	}
+	cfg.turns = newTurns(cfg.Conn.Lanes())
 	prepare := func(_ context.Context, g *streams.Generation, members *streams.Members) (streams.Duty, error) {
 		return streams.Duty{
 			Node: cfg.Node, Addrs: cfg.Addrs, Log: cfg.Log, Panicked: cfg.Metrics.panics.Inc,
@@ -62,6 +65,7 @@ func own(
 	o := &owner{
 		cfg: cfg, g: g, members: members, partition: p, post: post,
 		log:       cfg.Log.With("partition", p),
+		mine:      make(chan struct{}, 1),
 		committed: make(chan commit, 1),
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
