@@ -126,9 +126,9 @@ func (o *owner) loop(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-o.in.Ready():
-			err = o.entries(ctx, o.in.Take(blocksAtOnce))
+			err = o.turn(ctx)
 		case <-o.signals.Ready():
-			err = o.handleSignals(ctx, o.signals.Take(signalsAtOnce))
+			err = o.turn(ctx)
 		case a := <-o.answers:
 			err = o.learnHeads(ctx, a)
 		case a := <-o.parked.answers:

@@ -57,15 +57,44 @@ func (o *owner) newBatch() *batch {
 	return newBatch(o.partition, func(u chat.UserKey) []chat.Route { return live(o.routes.Of(u), o.members.Dead) }, o.cfg.limits())
 }
 
-// entries hands out a batch of blocks.
+// turn hands out what has come: a batch of blocks, and then signals. Whatever a signal refers to that is in the log already is taken first, so
+// that a receipt never overtakes its message; what both say goes to each edge in one push.
+func (o *owner) turn(ctx context.Context) error {
+	signals := o.signals.Take(signalsAtOnce)
+	out, before := o.newBatch(), o.revision
+	if raw := o.in.Take(blocksAtOnce); len(raw) > 0 {
+		if err := o.entries(ctx, out, raw); err != nil {
+			return err
+		}
+	}
+	out.finish()
+	out.revision = 0
+	for _, s := range signals {
+		o.signal(out, s)
+	}
+	o.askHeads(ctx)
+	to := o.revision
+	if to == before {
+		to = 0
+	}
+	if err := o.dispatch(ctx, out, before, to); err != nil {
+		return err
+	}
+	if to != 0 {
+		if o.rosters.turn() {
+			o.since = o.revision
+		}
+		o.post.Report(uint64(o.revision))
+	}
+	return nil
+}
+
+// entries takes a batch of blocks in.
 //
 // The fence closes the hole between a login and the log: a login writes its route before it is answered, so a block that is committed
 // after the answer is read after the route was written; having read the blocks, the reader waits until its watch has every route that
 // is there, and only then works out who gets them.
-func (o *owner) entries(ctx context.Context, raw []streams.RawEntry) error {
-	if len(raw) == 0 {
-		return nil
-	}
+func (o *owner) entries(ctx context.Context, out *batch, raw []streams.RawEntry) error {
 	if err := o.routes.Fence(ctx); err != nil {
 		return err
 	}
@@ -74,20 +103,11 @@ func (o *owner) entries(ctx context.Context, raw []streams.RawEntry) error {
 		return err
 	}
 	o.warm(ctx, items)
-	out := o.newBatch()
 	out.lookAhead(items)
 	for i := range items {
 		o.record(out, &items[i])
 	}
-	before := o.revision
 	o.revision = last
-	if err := o.handOut(ctx, out, before, last); err != nil {
-		return err
-	}
-	if o.rosters.turn() {
-		o.since = o.revision
-	}
-	o.post.Report(uint64(o.revision))
 	return nil
 }
 
@@ -113,6 +133,11 @@ func (o *owner) decode(raw []streams.RawEntry) (items []item, last chat.Revision
 // handOut ends a batch and sends it; the arguments are those of send.
 func (o *owner) handOut(ctx context.Context, out *batch, before, to chat.Revision) error {
 	out.finish()
+	return o.dispatch(ctx, out, before, to)
+}
+
+// dispatch sends a batch that is finished.
+func (o *owner) dispatch(ctx context.Context, out *batch, before, to chat.Revision) error {
 	for reason, n := range out.degraded {
 		o.cfg.Metrics.degraded.WithLabelValues(reason).Add(float64(n))
 	}
@@ -169,20 +194,6 @@ func (o *owner) group(out *batch, it *item, g *group) {
 	defer o.recovered(it)
 	out.revision = it.revision
 	out.group(it.record, it.place, g)
-}
-
-// handleSignals hands out what passes. Whatever it refers to that is in the log already is read first, so that a receipt never
-// overtakes its message.
-func (o *owner) handleSignals(ctx context.Context, signals []*chat.Signal) error {
-	if err := o.entries(ctx, o.in.Take(blocksAtOnce)); err != nil {
-		return err
-	}
-	out := o.newBatch()
-	for _, s := range signals {
-		o.signal(out, s)
-	}
-	o.askHeads(ctx)
-	return o.send(ctx, out, o.revision, 0)
 }
 
 // signal hands out one signal. A repeat of what is still to be read from the log is answered by the log, in its turn: now it would overtake
