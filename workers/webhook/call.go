@@ -49,28 +49,34 @@ func (w *worker) report(ctx context.Context, l *lane, b *breaker, c *chat.Call, 
 	}
 }
 
-// wanted returns those of the calls that their apps want to hear, by app.
-func (w *worker) wanted(ctx context.Context, calls []chat.Call) ([]*batch, error) {
+// wanted returns the calls that their apps want to hear, by app.
+func (w *worker) wanted(ctx context.Context, notices []notice) ([]*batch, error) {
 	var batches []*batch
 	of := make(map[chat.AppID]*batch)
-	for i := range calls {
-		c := &calls[i]
-		b := of[c.App]
+	for i := range notices {
+		n := &notices[i]
+		b := of[n.app]
 		if b == nil {
-			hooks, err := w.hooks(ctx, c.App)
+			hooks, err := w.hooks(ctx, n.app)
 			if err != nil {
-				return nil, fmt.Errorf("what app %s wants to hear: %w", c.App, err)
+				return nil, fmt.Errorf("what app %s wants to hear: %w", n.app, err)
 			}
-			b = &batch{hooks: hooks, lane: w.lanes.get(c.App)}
-			of[c.App] = b
+			b = &batch{hooks: hooks, lane: w.lanes.get(n.app)}
+			of[n.app] = b
 		}
-		if !b.hooks.On(c.Command) {
+		if !b.hooks.On(n.command) {
+			continue
+		}
+		c, err := n.make()
+		if err != nil {
+			w.metrics.unreadable.Inc()
+			w.log.ErrorContext(ctx, "what breaks its call is told to nobody", "app", n.app, "command", n.command, "cause", err)
 			continue
 		}
 		if len(b.calls) == 0 {
 			batches = append(batches, b)
 		}
-		b.calls = append(b.calls, chat.Attempt{Call: *c})
+		b.calls = append(b.calls, chat.Attempt{Call: c})
 	}
 	return batches, nil
 }

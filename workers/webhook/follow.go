@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -23,7 +22,7 @@ type source[T any] struct {
 // piece is what a source tells at a position.
 type piece struct {
 	position uint64
-	calls    []chat.Call
+	notices  []notice
 	recalled []chat.Call // by name: see recalledBy
 	fault    error       // it cannot be read, or some of it cannot
 }
@@ -52,27 +51,15 @@ func hearBlock(e streams.RawEntry, base chat.Revision) piece {
 		return x
 	}
 	for i := range block.Records {
-		if err := x.hearRecord(&block.Records[i], chat.PlaceOf(base, e.Revision, i)); err != nil {
-			x.fault = err
+		r, place := &block.Records[i], chat.PlaceOf(base, e.Revision, i)
+		if n, ok := noticeOf(r, place); ok {
+			x.notices = append(x.notices, n)
+		}
+		if r.Kind == chat.RecallRecord {
+			x.recalled = append(x.recalled, recalledBy(r))
 		}
 	}
 	return x
-}
-
-// hearRecord makes the call of a record. One that breaks it stops no other.
-func (x *piece) hearRecord(r *chat.Record, place chat.Place) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the record at place %d: panic: %v", place, p)
-		}
-	}()
-	if c, ok := callOf(r, place); ok {
-		x.calls = append(x.calls, c)
-	}
-	if r.Kind == chat.RecallRecord {
-		x.recalled = append(x.recalled, recalledBy(r))
-	}
-	return nil
 }
 
 // events is the stream of events.
@@ -96,7 +83,8 @@ func hearEvent(t streams.Told) piece {
 		if len(hook.Body) == 0 || string(hook.Body) == "null" {
 			hook.Body = []byte("{}")
 		}
-		x.calls = []chat.Call{{App: t.Event.App, Event: "event-" + strconv.FormatInt(t.Event.ID, 10), HookCall: hook}}
+		c := chat.Call{App: t.Event.App, Event: "event-" + strconv.FormatInt(t.Event.ID, 10), HookCall: hook}
+		x.notices = []notice{{c.App, c.Command, func() chat.Call { return c }}}
 	}
 	return x
 }
@@ -207,9 +195,9 @@ func (f *follower[T]) beatUntil(stop <-chan struct{}) {
 func (f *follower[T]) take(ctx context.Context, items []T) error {
 	for len(items) > 0 {
 		var h store.Heard
-		var calls []chat.Call
+		var notices []notice
 		n, to := 0, f.at
-		for n < len(items) && len(calls) < batchCalls {
+		for n < len(items) && len(notices) < batchCalls {
 			x := f.source.hear(items[n])
 			n++
 			if x.fault != nil {
@@ -217,9 +205,9 @@ func (f *follower[T]) take(ctx context.Context, items []T) error {
 				f.log.ErrorContext(ctx, "what cannot be read is told to nobody",
 					"source", f.source.number, "position", x.position, "cause", x.fault)
 			}
-			calls, h.Recalled, to = append(calls, x.calls...), append(h.Recalled, x.recalled...), x.position
+			notices, h.Recalled, to = append(notices, x.notices...), append(h.Recalled, x.recalled...), x.position
 		}
-		if err := f.tell(ctx, calls, h, to); err != nil {
+		if err := f.tell(ctx, notices, h, to); err != nil {
 			return err
 		}
 		f.post.Beat()
@@ -229,8 +217,8 @@ func (f *follower[T]) take(ctx context.Context, items []T) error {
 }
 
 // tell makes first attempts at a batch, and then the mark moves past it.
-func (f *follower[T]) tell(ctx context.Context, calls []chat.Call, h store.Heard, to uint64) error {
-	said, err := f.attempt(ctx, calls, &h)
+func (f *follower[T]) tell(ctx context.Context, notices []notice, h store.Heard, to uint64) error {
+	said, err := f.attempt(ctx, notices, &h)
 	if err != nil {
 		return err
 	}
@@ -242,10 +230,10 @@ func (f *follower[T]) tell(ctx context.Context, calls []chat.Call, h store.Heard
 }
 
 // attempt makes first attempts, and reports whether there was anything to tell.
-func (f *follower[T]) attempt(ctx context.Context, calls []chat.Call, h *store.Heard) (bool, error) {
+func (f *follower[T]) attempt(ctx context.Context, notices []notice, h *store.Heard) (bool, error) {
 	var batches []*batch
 	err := f.insist(ctx, func(ctx context.Context) (err error) {
-		batches, err = f.wanted(ctx, calls)
+		batches, err = f.wanted(ctx, notices)
 		return err
 	})
 	if err != nil || len(batches) == 0 {

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 
 	"github.com/whaleshark-im/whaleshark/chat"
@@ -57,25 +58,53 @@ func aboutMessage(q *chat.Request) messageSent {
 	return messageSent{tellOf(q.Conversation, q.Sender), q.MessageID, q.Body, q.Extra, q.MessageTime, false}
 }
 
-// callOf returns the call that tells of a record; false if it is none that any app is told of.
-func callOf(r *chat.Record, place chat.Place) (chat.Call, bool) {
-	t := tellOf(r.Conversation, r.Sender)
-	t.MessageKey, t.MessageSequence = place, r.Seq
-	var command string
-	var body any
+// notice is a call that is not made yet: most apps want to hear nothing, and then it never is.
+type notice struct {
+	app     chat.AppID
+	command string
+	call    func() chat.Call
+}
+
+// noticeOf returns what is told of a record; false if no app is told of it.
+func noticeOf(r *chat.Record, place chat.Place) (notice, bool) {
+	n := notice{app: r.Conversation.App}
 	switch r.Kind {
 	case chat.MessageRecord:
-		command = chat.HookMessageSent
-		body = messageSent{t, r.MessageID, r.Body, r.Extra, r.MessageTime, r.Erased}
+		n.command = chat.HookMessageSent
 	case chat.ReadRecord:
-		command, body = chat.HookMessageRead, t
+		n.command = chat.HookMessageRead
+	case chat.RecallRecord:
+		n.command = chat.HookMessageRecall
+	default:
+		return notice{}, false
+	}
+	n.call = func() chat.Call {
+		return chat.Call{App: n.app, Event: eventOf(place), HookCall: chat.HookCall{Command: n.command, Body: encode(bodyOf(r, place))}}
+	}
+	return n, true
+}
+
+func bodyOf(r *chat.Record, place chat.Place) any {
+	t := tellOf(r.Conversation, r.Sender)
+	t.MessageKey, t.MessageSequence = place, r.Seq
+	switch r.Kind { //nolint:exhaustive // the others say no more
+	case chat.MessageRecord:
+		return messageSent{t, r.MessageID, r.Body, r.Extra, r.MessageTime, r.Erased}
 	case chat.RecallRecord:
 		t.MessageKey = r.Recall.Place
-		command, body = chat.HookMessageRecall, messageRecalled{t, r.Recall.MessageID, r.Recall.Sender, place}
-	default:
-		return chat.Call{}, false
+		return messageRecalled{t, r.Recall.MessageID, r.Recall.Sender, place}
 	}
-	return chat.Call{App: t.AppID, Event: eventOf(place), HookCall: chat.HookCall{Command: command, Body: encode(body)}}, true
+	return t
+}
+
+// make makes the call. A record that breaks it stops no other.
+func (n *notice) make() (c chat.Call, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return n.call(), nil
 }
 
 // recalledBy returns, by its name alone, the call that has told of the message that a recall is about.

@@ -282,14 +282,14 @@ func TestAWorkerIsKilledBeforeItsMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer entries.Close()
-	var calls []chat.Call
+	var notices []notice
 	h.eventually("three calls", func() bool {
 		for _, e := range entries.Take(10) {
-			calls = append(calls, hearBlock(e, h.conn.Base()).calls...)
+			notices = append(notices, hearBlock(e, h.conn.Base()).notices...)
 		}
-		return len(calls) == 3
+		return len(notices) == 3
 	})
-	batches, err := w.wanted(t.Context(), calls)
+	batches, err := w.wanted(t.Context(), notices)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,8 +299,8 @@ func TestAWorkerIsKilledBeforeItsMark(t *testing.T) {
 	h.start()
 	h.eventually("each comes once more", func() bool {
 		events := x.events()
-		for _, c := range calls {
-			if events[c.Event] != 2 {
+		for _, n := range notices {
+			if events[n.call().Event] != 2 {
 				return false
 			}
 		}
