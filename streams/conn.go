@@ -39,8 +39,10 @@ type Conn struct {
 
 	partitions int
 	base       chat.Revision
-	replicas   int // of the log
-	mail       []*mail
+	replicas   int  // of the log
+	direct     bool // the broker that is asked directly for an entry of ROUTE is its leader
+	ingress    []*mail
+	pushes     pushMail
 	flags      []*flags
 
 	gen  atomic.Pointer[Generation]
@@ -103,8 +105,9 @@ func (c *Conn) open(ctx context.Context) error {
 	if c.partitions, c.base, c.replicas, err = readLog(ctx, c.js); err != nil {
 		return err
 	}
+	c.direct = oneLeader(ctx, c.js)
 	for p := range chat.Partition(c.partitions) {
-		c.mail = append(c.mail, &mail{c: c, partition: p})
+		c.ingress = append(c.ingress, &mail{pub: c.pub, several: ingressParcel(p)})
 		c.flags = append(c.flags, &flags{nc: c.nc, subject: signalSubject(p)})
 	}
 	c.gen.Store(g)

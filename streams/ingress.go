@@ -14,7 +14,17 @@ import (
 // Submit puts a request into the ingress. Done is called exactly once, from another goroutine or at once: with nil when the request
 // is in, with a chat.Error when it certainly is not, with any other error when nobody knows.
 func (c *Conn) Submit(q *chat.Request, done func(error)) {
-	c.mail[q.Conversation.Partition(c.partitions)].put(q, done)
+	p := q.Conversation.Partition(c.partitions)
+	form := func(b []byte) []byte { return chat.AppendMailed(b, q) }
+	c.ingress[p].put(ingressSubject(p, q.Conversation), form, func(err error) {
+		switch {
+		case errors.Is(err, ErrFull):
+			err = chat.Errorf(chat.Busy, "")
+		case errors.Is(err, ErrNotSent):
+			err = chat.Errorf(chat.Unavailable, "")
+		}
+		done(err)
+	})
 }
 
 // Offered is what an owner reads from its partition's ingress: a request, or an owner's tick.

@@ -107,7 +107,7 @@ func (l Layout) streamConfigs() []jetstream.StreamConfig {
 		{
 			Name: streamRoute, Subjects: []string{routePrefix + ">"}, Description: "which edge holds a session",
 			Storage: memory, Discard: jetstream.DiscardNew, MaxMsgsPerSubject: 1, AllowRollup: true, AllowMsgTTL: true,
-			MaxBytes: -1, Replicas: l.Replicas,
+			MaxBytes: -1, Replicas: l.Replicas, AllowDirect: true,
 		},
 		{
 			Name: streamMembers, Subjects: []string{memberPrefix + ">"}, Description: "who is there",
@@ -154,4 +154,14 @@ func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base 
 		return 0, 0, 0, fmt.Errorf("stream %s says %q of its base", streamLog, meta[metaBase])
 	}
 	return partitions, chat.Revision(b), s.CachedInfo().Config.Replicas, nil
+}
+
+// oneLeader reports whether ROUTE may be asked directly: where there are several replicas, one that is behind may answer.
+func oneLeader(ctx context.Context, js jetstream.JetStream) bool {
+	s, err := js.Stream(ctx, streamRoute)
+	if err != nil {
+		return false
+	}
+	cfg := s.CachedInfo().Config
+	return cfg.AllowDirect && cfg.Replicas <= 1
 }

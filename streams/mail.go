@@ -9,12 +9,12 @@ import (
 	"github.com/whaleshark-im/whaleshark/chat"
 )
 
-// mail is what a process has for a partition's ingress. One parcel is under way at a time, and what is submitted meanwhile travels together in
-// the next: a process that is idle sends a request at once and alone, and the busier it is, the more requests share one publish, one entry of
-// the ingress and one delivery.
+// mail is what a process has for one place of a stream: a partition's ingress, or an edge's pushes. One parcel is under way at a time, and what
+// is put meanwhile travels together in the next: a process that is idle sends a thing at once and alone, and the busier it is, the more of
+// them share one publish, one entry of the stream and one delivery.
 type mail struct {
-	c         *Conn
-	partition chat.Partition
+	pub     *publisher
+	several string // the subject of a parcel whose things have several; empty: they have not
 
 	mu       sync.Mutex
 	underWay bool
@@ -23,34 +23,36 @@ type mail struct {
 	scratch  []byte
 }
 
-// parcel is requests on their way, in their order.
+// parcel is things on their way, in their order.
 type parcel struct {
-	of   chat.Conversation // of the first
-	many bool              // conversations
-	data []byte
-	done []func(error)
+	subject string
+	data    []byte
+	done    []func(error)
 }
 
 const (
-	parcelRequests = chat.MaxParcel
-	parcelBytes    = 128 << 10 // one more request may go beyond it
-	mailLimit      = 8 << 20   // bytes that may wait for a broker that is slow
+	parcelBytes = 128 << 10 // a thing that is larger travels alone
+	mailLimit   = 8 << 20   // bytes that may wait for a broker that is slow
 )
 
-// put sends a request, or lets it wait for those that are under way. Done is called as [Conn.Submit] says.
-func (m *mail) put(q *chat.Request, done func(error)) {
+// put sends a thing that form appends, or lets it wait for what is under way. Done is called exactly once, as of [publisher.publish], and is told
+// [ErrFull] if too much waits already.
+func (m *mail) put(subject string, form func([]byte) []byte, done func(error)) {
 	m.mu.Lock()
 	if m.bytes >= mailLimit {
 		m.mu.Unlock()
-		done(chat.Errorf(chat.Busy, ""))
+		done(ErrFull)
 		return
 	}
-	p := m.open(q.Conversation)
+	m.scratch = form(m.scratch[:0])
+	p := m.open(subject, len(m.scratch))
 	before := len(p.data)
-	m.scratch = chat.AppendMailed(m.scratch[:0], q)
 	p.data = chat.AppendParcel(p.data, m.scratch)
 	p.done = append(p.done, done)
 	m.bytes += len(p.data) - before
+	if cap(m.scratch) > parcelBytes {
+		m.scratch = nil
+	}
 	if m.underWay {
 		m.mu.Unlock()
 		return
@@ -61,15 +63,17 @@ func (m *mail) put(q *chat.Request, done func(error)) {
 	m.send(p)
 }
 
-// open returns the parcel that has room for one more request.
-func (m *mail) open(c chat.Conversation) *parcel {
+// open returns the parcel that has room for one more thing of a size.
+func (m *mail) open(subject string, size int) *parcel {
 	if n := len(m.waiting); n > 0 {
-		if p := m.waiting[n-1]; len(p.done) < parcelRequests && len(p.data) < parcelBytes {
-			p.many = p.many || p.of != c
+		if p := m.waiting[n-1]; len(p.done) < chat.MaxParcel && len(p.data)+size <= parcelBytes {
+			if p.subject != subject {
+				p.subject = m.several
+			}
 			return p
 		}
 	}
-	p := &parcel{of: c}
+	p := &parcel{subject: subject}
 	m.waiting = append(m.waiting, p)
 	return p
 }
@@ -87,29 +91,25 @@ func (m *mail) next() *parcel {
 }
 
 func (m *mail) send(p *parcel) {
-	subject := ingressSubject(m.partition, p.of)
-	if p.many {
-		subject = ingressParcel(m.partition)
-	}
-	m.c.pub.publish(&nats.Msg{Subject: subject, Data: p.data}, func(_ uint64, err error) { m.ended(p, err) })
+	m.pub.publish(&nats.Msg{Subject: p.subject, Data: p.data}, func(_ uint64, err error) { m.ended(p, err) })
 }
 
-// ended sends what waits, and then tells those who have submitted what became of it. When nobody answers, what waits is refused: it has
-// certainly not been sent, and would only get older.
+// ended sends what waits, and then tells what became of the parcel. When nobody answers, what waits is given back: it has certainly not been
+// sent, and would only get older.
 func (m *mail) ended(p *parcel, err error) {
-	var refused []*parcel
+	var given []*parcel
 	m.mu.Lock()
 	if errors.Is(err, ErrUnknown) || errors.Is(err, ErrNotSent) {
-		refused, m.waiting, m.bytes = m.waiting, nil, 0
+		given, m.waiting, m.bytes = m.waiting, nil, 0
 	}
 	next := m.next()
 	m.mu.Unlock()
 	if next != nil {
 		m.send(next)
 	}
-	p.end(submitted(err))
-	for _, p := range refused {
-		p.end(chat.Errorf(chat.Unavailable, ""))
+	p.end(err)
+	for _, p := range given {
+		p.end(ErrNotSent)
 	}
 }
 
@@ -119,13 +119,8 @@ func (p *parcel) end(err error) {
 	}
 }
 
-// submitted is what a publish's error says of its requests.
-func submitted(err error) error {
-	switch {
-	case errors.Is(err, ErrFull):
-		return chat.Errorf(chat.Busy, "")
-	case errors.Is(err, ErrNotSent):
-		return chat.Errorf(chat.Unavailable, "")
-	}
-	return err
+func (m *mail) idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.underWay
 }

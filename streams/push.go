@@ -3,7 +3,9 @@ package streams
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
@@ -28,35 +30,71 @@ func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
 		go done(nil) // ends at once; the caller does not expect it before this returns
 		return
 	}
-	m := &nats.Msg{Subject: pushSubject(edge), Data: chat.AppendPush(nil, p)}
-	c.pub.publish(m, func(_ uint64, err error) { done(err) })
+	c.pushes.to(c.pub, edge).put(pushSubject(edge), func(b []byte) []byte { return chat.AppendPush(b, p) }, done)
+}
+
+// pushMail is the mail of each edge: the pushes of several partitions that are handed out at the same time travel together.
+type pushMail struct {
+	mu sync.Mutex
+	of map[chat.NodeID]*mail
+}
+
+// manyEdges is how many edges are remembered before those that have come and gone are forgotten.
+const manyEdges = 64
+
+func (m *pushMail) to(pub *publisher, edge chat.NodeID) *mail {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if to := m.of[edge]; to != nil {
+		return to
+	}
+	if len(m.of) >= manyEdges {
+		maps.DeleteFunc(m.of, func(_ chat.NodeID, m *mail) bool { return m.idle() })
+	}
+	if m.of == nil {
+		m.of = make(map[chat.NodeID]*mail)
+	}
+	to := &mail{pub: pub}
+	m.of[edge] = to
+	return to
 }
 
 // Pushed is what an edge reads: a push, or its own tick.
 type Pushed struct {
-	Sequence uint64     // in the present life of PUSH
-	Push     *chat.Push // nil: a tick
+	Sequence uint64     // up to where all has been read, in the present life of PUSH
+	Push     *chat.Push // nil: a tick, or what cannot be read
 }
 
 // ReadPushes reads what is pushed to an edge, after a sequence of a generation's life of PUSH.
 func (c *Conn) ReadPushes(ctx context.Context, g *Generation, edge chat.NodeID, after uint64) (*Reader[Pushed], error) {
 	policy, start := from(after)
-	return read(ctx, c, g, streamPush, "pushes", readerInbox, jetstream.OrderedConsumerConfig{
+	return readEach(ctx, c, g, streamPush, "pushes", readerInbox, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{pushSubject(edge)}, DeliverPolicy: policy, OptStartSeq: start,
-	}, func(m jetstream.Msg) (Pushed, bool) {
+	}, func(m jetstream.Msg, put func(Pushed)) {
 		meta, err := m.Metadata()
 		if err != nil {
-			return Pushed{}, false
+			return
 		}
 		if m.Headers().Get(pushTickHeader) != "" {
-			return Pushed{Sequence: meta.Sequence.Stream}, true
+			put(Pushed{Sequence: meta.Sequence.Stream})
+			return
 		}
-		p, err := chat.DecodePush(m.Data())
+		things, err := chat.DecodeParcel(m.Data())
 		if err != nil {
-			c.log.ErrorContext(ctx, "a push cannot be read", "cause", err)
-			return Pushed{}, false
+			c.log.ErrorContext(ctx, "pushes cannot be read", "cause", err)
+			return
 		}
-		return Pushed{meta.Sequence.Stream, p}, true
+		for i, b := range things {
+			p, err := chat.DecodePush(b)
+			if err != nil {
+				c.log.ErrorContext(ctx, "a push cannot be read", "cause", err)
+			}
+			x := Pushed{meta.Sequence.Stream, p}
+			if i < len(things)-1 {
+				x.Sequence-- // the entry is not read before its last push is
+			}
+			put(x)
+		}
 	})
 }
 

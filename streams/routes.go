@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -68,6 +69,7 @@ type Routes struct {
 	users   map[chat.UserKey][]chat.Route
 	edges   map[chat.NodeID]int // how many routes each edge has
 	applied progress            // the sequence up to which the bucket has been taken in
+	fences  shared
 }
 
 type routeChange struct {
@@ -240,8 +242,11 @@ func (w *Routes) RemoveOf(ctx context.Context, edge chat.NodeID) error {
 	return nil
 }
 
-// Fence returns once everything that was in the bucket when it was called has been taken in.
-func (w *Routes) Fence(ctx context.Context) error { return w.c.fence(ctx, streamRoute, &w.applied) }
+// Fence returns once everything that was in the bucket when it was called has been taken in. Those who call it while a fence is under way
+// share the next.
+func (w *Routes) Fence(ctx context.Context) error {
+	return w.fences.share(ctx, func() error { return w.c.fence(context.WithoutCancel(ctx), streamRoute, &w.applied) })
+}
 
 // progress is how far a watch has taken its bucket in, for those who wait for it.
 type progress struct {
@@ -290,6 +295,11 @@ func (c *Conn) fence(ctx context.Context, stream string, watch *progress) error 
 // lastSequence returns the sequence of a stream's last entry, from the leader. Asking for the entry is cheaper than asking for
 // the stream's state; but a mark that has expired may have been the last, and then there is no such entry.
 func (c *Conn) lastSequence(ctx context.Context, stream string) (uint64, error) {
+	if stream == streamRoute && c.direct {
+		if seq, ok := c.lastDirect(ctx, stream); ok {
+			return seq, nil
+		}
+	}
 	for range 3 {
 		e, err := c.getMessage(ctx, stream, map[string]any{"last_by_subj": ">"})
 		if err == nil {
@@ -309,6 +319,16 @@ func (c *Conn) lastSequence(ctx context.Context, stream string) (uint64, error) 
 		}
 	}
 	return 0, errNoEntry
+}
+
+// lastDirect is lastSequence by a road that costs the broker a third; false if it does not lead there.
+func (c *Conn) lastDirect(ctx context.Context, stream string) (uint64, bool) {
+	m, err := c.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+stream, []byte(`{"last_by_subj":">"}`))
+	if err != nil {
+		return 0, false
+	}
+	seq, err := strconv.ParseUint(m.Header.Get(jetstream.SequenceHeader), 10, 64)
+	return seq, err == nil
 }
 
 // newestEntry looks for the newest entry that is still there, which costs the broker a look at every subject.
