@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -61,7 +62,7 @@ var errChain = errors.New("the block's hash does not follow from the block befor
 
 // AppendBlock appends the binary form of a block that follows one whose hash is prev, and sets the block's hash.
 func AppendBlock(b []byte, k *Block, prev Hash) []byte {
-	core := writer{}
+	core := writer{make([]byte, 0, 128+160*len(k.Records))} // more than most take
 	core.int(int64(k.Partition))
 	core.uint(uint64(k.Prev))
 	core.int(k.Time.UnixMilli())
@@ -77,7 +78,11 @@ func AppendBlock(b []byte, k *Block, prev Hash) []byte {
 	}
 	k.Hash = chain(prev, core.b)
 
-	w := writer{b}
+	bodies := 0
+	for i := range k.Records {
+		bodies += len(k.Records[i].Body) + len(k.Records[i].Extra) + 8
+	}
+	w := writer{slices.Grow(b, len(core.b)+bodies+64)}
 	w.byte(blockVersion)
 	w.raw(k.Hash[:])
 	w.bytes(core.b)
@@ -189,13 +194,28 @@ func (r *reader) record() Record {
 
 // DecodeBlock reads a block without its chain: the caller does not know the block before it.
 func DecodeBlock(b []byte) (*Block, error) {
-	k, _, err := decodeBlock(b)
+	k, _, err := decodeBlock(reader{b: b})
 	return k, err
 }
 
 // DecodeBlockAfter reads a block and checks that it follows one whose hash is prev, and that each body fits its digest.
 func DecodeBlockAfter(b []byte, prev Hash) (*Block, error) {
-	k, core, err := decodeBlock(b)
+	return decodeBlockAfter(reader{b: b}, prev)
+}
+
+// SkimBlock is [DecodeBlock] for who keeps nothing of it: its strings share one copy of the whole block, and each keeps all of it alive.
+func SkimBlock(b []byte) (*Block, error) {
+	k, _, err := decodeBlock(reader{b: b, text: string(b)})
+	return k, err
+}
+
+// SkimBlockAfter is [DecodeBlockAfter] for who keeps nothing of it, as [SkimBlock] is.
+func SkimBlockAfter(b []byte, prev Hash) (*Block, error) {
+	return decodeBlockAfter(reader{b: b, text: string(b)}, prev)
+}
+
+func decodeBlockAfter(r reader, prev Hash) (*Block, error) {
+	k, core, err := decodeBlock(r)
 	if err != nil {
 		return nil, err
 	}
@@ -211,14 +231,16 @@ func DecodeBlockAfter(b []byte, prev Hash) (*Block, error) {
 	return k, nil
 }
 
-func decodeBlock(b []byte) (*Block, []byte, error) {
-	r := reader{b: b}
+func decodeBlock(r reader) (*Block, []byte, error) {
 	r.version("block", blockVersion)
 	k := &Block{}
 	copy(k.Hash[:], r.raw(uint64(len(k.Hash))))
 	coreBytes := r.bytes()
 
 	core := reader{b: coreBytes, err: r.err}
+	if at := len(r.text) - len(r.b); at >= len(coreBytes) {
+		core.text = r.text[at-len(coreBytes) : at]
+	}
 	k.Partition = Partition(core.int())
 	k.Prev = Revision(core.uint())
 	k.Time = time.UnixMilli(core.int())

@@ -53,8 +53,9 @@ func (w *writer) device(d Device) {
 
 // reader takes from the front; after the first fault it yields zeros, and err tells.
 type reader struct {
-	b   []byte
-	err error
+	b    []byte
+	text string // what was there at first, if strings are to share it; empty: each is a copy of its own
+	err  error
 }
 
 func (r *reader) fail() {
@@ -113,8 +114,17 @@ func (r *reader) raw(n uint64) []byte {
 	return x
 }
 
-func (r *reader) bytes() []byte  { return r.raw(r.uint()) }
-func (r *reader) string() string { return string(r.raw(r.uint())) }
+func (r *reader) bytes() []byte { return r.raw(r.uint()) }
+
+func (r *reader) string() string {
+	n := r.uint()
+	at := len(r.text) - len(r.b)
+	b := r.raw(n)
+	if at < 0 {
+		return string(b)
+	}
+	return r.text[at : at+len(b)]
+}
 
 // count takes a number of things that need at least size bytes each.
 func (r *reader) count(size uint64) int {
@@ -335,12 +345,22 @@ func DecodePush(b []byte) (*Push, error) {
 	r.version("push", pushVersion)
 	p := &Push{Partition: Partition(r.int()), To: Revision(r.uint())}
 	p.Deliveries = make([]Delivery, r.count(4))
+	var sessions []SessionID // lists of one are cut from it
 	for i := range p.Deliveries {
 		d := &p.Deliveries[i]
 		d.Revision = Revision(r.uint())
 		d.Command = int32(r.int()) //nolint:gosec // written as an int32
 		d.Payload = r.bytes()
-		d.Sessions = make([]SessionID, r.count(1))
+		n := r.count(1)
+		switch {
+		case n != 1:
+			d.Sessions = make([]SessionID, n)
+		case len(sessions) == 0:
+			sessions = make([]SessionID, len(p.Deliveries)-i)
+			fallthrough
+		default:
+			d.Sessions, sessions = sessions[:1:1], sessions[1:]
+		}
 		for j := range d.Sessions {
 			d.Sessions[j] = SessionID(r.uint())
 		}

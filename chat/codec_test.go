@@ -157,6 +157,10 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	skimmed, err := chat.SkimBlockAfter(b, chat.Hash{1})
+	if err != nil {
+		t.Fatal(err)
+	}
 	other := sampleOtherBlock()
 	gotOther, err := chat.DecodeBlockAfter(chat.AppendBlock(nil, other, chat.Hash{1}), chat.Hash{1})
 	if err != nil {
@@ -207,6 +211,7 @@ func TestFormsComeBackAsTheyWere(t *testing.T) {
 		"verdict":  cmp.Diff(verdict, gotVerdict),
 		"replaced": cmp.Diff(replaced, gotReplaced),
 		"block":    cmp.Diff(block, gotBlock),
+		"skimmed":  cmp.Diff(block, skimmed),
 		"other":    cmp.Diff(other, gotOther),
 		"info":     cmp.Diff(info, gotInfo),
 		"set":      cmp.Diff(sampleSettingRequest(), gotSetting),
@@ -268,6 +273,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(chat.AppendRequest(nil, &chat.Request{Kind: chat.AskChange, Conversation: chat.GroupOf(1, "g"), Change: sampleOtherBlock().Records[3].Change}))
 	f.Add(chat.AppendSignal(nil, sampleSignal()))
 	f.Add(chat.AppendPush(nil, samplePush()))
+	f.Add(chat.AppendParcel(nil, chat.AppendMailed(nil, sampleRequest())))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if q, err := chat.DecodeRequest(b); err == nil {
 			again, err := chat.DecodeRequest(chat.AppendRequest(nil, q))
@@ -287,8 +293,18 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if k, err := chat.DecodeBlock(b); err == nil {
+			if skimmed, err := chat.SkimBlock(b); err != nil || cmp.Diff(k, skimmed) != "" {
+				t.Errorf("block %+v is skimmed as %+v, %v", k, skimmed, err)
+			}
 			if _, err := chat.DecodeBlock(chat.AppendBlock(nil, k, chat.Hash{})); err != nil {
 				t.Errorf("block %+v does not come back: %v", k, err)
+			}
+		}
+		if things, err := chat.DecodeParcel(b); err == nil {
+			for _, thing := range things {
+				if q, err := chat.DecodeMailed(thing); err == nil && cmp.Diff(q, mailedAgain(t, q)) != "" {
+					t.Errorf("request %+v does not come back", q)
+				}
 			}
 		}
 	})
@@ -362,4 +378,13 @@ func TestFilterNeverForgets(t *testing.T) {
 	if wrong > 1000 {
 		t.Errorf("%d of 100,000 unknown identities were not denied, want about 100", wrong)
 	}
+}
+
+func mailedAgain(t *testing.T, q *chat.Request) *chat.Request {
+	t.Helper()
+	again, err := chat.DecodeMailed(chat.AppendMailed(nil, q))
+	if err != nil {
+		t.Errorf("request %+v does not come back: %v", q, err)
+	}
+	return again
 }

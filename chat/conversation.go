@@ -3,7 +3,6 @@ package chat
 import (
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"strconv"
 	"strings"
 )
@@ -50,20 +49,25 @@ func (c Conversation) Peer(u UserID) (UserID, bool) {
 // String returns the conversation's token: "10001/p/alice/bob" or "10001/g/team". It is safe as one token of a NATS subject and
 // as a key of a KV bucket: every byte of an id outside A-Z a-z 0-9 _ - is written as =XX.
 func (c Conversation) String() string {
-	b := make([]byte, 0, 16+len(c.A)+len(c.B))
+	return string(c.appendToken(make([]byte, 0, 128)))
+}
+
+func (c Conversation) appendToken(b []byte) []byte {
 	b = strconv.AppendInt(b, int64(c.App), 10)
 	if c.Kind == Group {
-		return string(appendToken(append(b, "/g/"...), c.A))
+		return appendToken(append(b, "/g/"...), c.A)
 	}
 	b = appendToken(append(b, "/p/"...), c.A)
-	return string(appendToken(append(b, '/'), c.B))
+	return appendToken(append(b, '/'), c.B)
 }
 
 // Partition returns FNV-1a32(token) mod n: where the conversation's log is.
 func (c Conversation) Partition(n int) Partition {
-	h := fnv.New32a()
-	h.Write([]byte(c.String()))
-	return Partition(h.Sum32() % uint32(n)) //nolint:gosec // n is the number of partitions, small and positive
+	hash := uint32(2166136261)
+	for _, x := range c.appendToken(make([]byte, 0, 128)) {
+		hash = (hash ^ uint32(x)) * 16777619
+	}
+	return Partition(hash % uint32(n)) //nolint:gosec // n is the number of partitions, small and positive
 }
 
 var errToken = errors.New("not a conversation token; want APP/p/USER/USER or APP/g/GROUP")

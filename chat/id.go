@@ -32,7 +32,7 @@ type Digest [32]byte
 
 // DigestOf returns the digest of a message's content.
 func DigestOf(body, extra string) Digest {
-	b := make([]byte, 0, 8+len(body)+len(extra))
+	b := make([]byte, 0, 1024) // most fit, and then it is on the stack
 	b = binary.BigEndian.AppendUint64(b, uint64(len(body)))
 	b = append(b, body...)
 	return sha256.Sum256(append(b, extra...))

@@ -30,7 +30,7 @@ func hotPieces() []hot {
 		{"look a user's routes up", 0, func() { _ = routes.Of(user) }},
 		{"look for routes of somebody who is away", 0, func() { _ = routes.Of(nobody) }},
 		{"take a route in", 1, func() { routes.apply(again) }},
-		{"write the subject of a request", 2, func() { _ = ingressSubject(3, pair) }},
+		{"write the subject of a request", 1, func() { _ = ingressSubject(3, pair) }},
 		{"write the subject of a push", 0, func() { _ = pushSubject("E") }},
 		{"write the subject of a block", 0, func() { _ = logSubject(3) }},
 	}

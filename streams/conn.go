@@ -41,7 +41,7 @@ type Conn struct {
 	base       chat.Revision
 	replicas   int  // of the log
 	direct     bool // the broker that is asked directly for an entry of ROUTE is its leader
-	ingress    []*mail
+	ingress    []*mail[chat.Conversation]
 	pushes     pushMail
 	flags      []*flags
 
@@ -107,7 +107,8 @@ func (c *Conn) open(ctx context.Context) error {
 	}
 	c.direct = oneLeader(ctx, c.js)
 	for p := range chat.Partition(c.partitions) {
-		c.ingress = append(c.ingress, &mail{pub: c.pub, several: ingressParcel(p)})
+		subject := func(of chat.Conversation) string { return ingressSubject(p, of) }
+		c.ingress = append(c.ingress, &mail[chat.Conversation]{pub: c.pub, subject: subject, several: ingressParcel(p)})
 		c.flags = append(c.flags, &flags{nc: c.nc, subject: signalSubject(p)})
 	}
 	c.gen.Store(g)

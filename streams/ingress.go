@@ -16,7 +16,7 @@ import (
 func (c *Conn) Submit(q *chat.Request, done func(error)) {
 	p := q.Conversation.Partition(c.partitions)
 	form := func(b []byte) []byte { return chat.AppendMailed(b, q) }
-	c.ingress[p].put(ingressSubject(p, q.Conversation), form, func(err error) {
+	c.ingress[p].put(q.Conversation, form, func(err error) {
 		switch {
 		case errors.Is(err, ErrFull):
 			err = chat.Errorf(chat.Busy, "")

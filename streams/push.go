@@ -30,31 +30,31 @@ func (c *Conn) Push(edge chat.NodeID, p *chat.Push, done func(error)) {
 		go done(nil) // ends at once; the caller does not expect it before this returns
 		return
 	}
-	c.pushes.to(c.pub, edge).put(pushSubject(edge), func(b []byte) []byte { return chat.AppendPush(b, p) }, done)
+	c.pushes.to(c.pub, edge).put(edge, func(b []byte) []byte { return chat.AppendPush(b, p) }, done)
 }
 
 // pushMail is the mail of each edge: the pushes of several partitions that are handed out at the same time travel together.
 type pushMail struct {
 	mu sync.Mutex
-	of map[chat.NodeID]*mail
+	of map[chat.NodeID]*mail[chat.NodeID]
 }
 
 // manyEdges is how many edges are remembered before those that have come and gone are forgotten.
 const manyEdges = 64
 
-func (m *pushMail) to(pub *publisher, edge chat.NodeID) *mail {
+func (m *pushMail) to(pub *publisher, edge chat.NodeID) *mail[chat.NodeID] {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if to := m.of[edge]; to != nil {
 		return to
 	}
 	if len(m.of) >= manyEdges {
-		maps.DeleteFunc(m.of, func(_ chat.NodeID, m *mail) bool { return m.idle() })
+		maps.DeleteFunc(m.of, func(_ chat.NodeID, m *mail[chat.NodeID]) bool { return m.idle() })
 	}
 	if m.of == nil {
-		m.of = make(map[chat.NodeID]*mail)
+		m.of = make(map[chat.NodeID]*mail[chat.NodeID])
 	}
-	to := &mail{pub: pub}
+	to := &mail[chat.NodeID]{pub: pub, subject: pushSubject}
 	m.of[edge] = to
 	return to
 }

@@ -82,24 +82,32 @@ func newFold(base chat.Revision, from chat.Mark, entries []chat.Entry) (*fold, e
 }
 
 func (f *fold) add(p placed) {
+	if p.record.Kind != chat.MessageRecord {
+		other := p // a message's stays on the stack
+		f.addOther(&other)
+		return
+	}
+	c := p.conversation
+	c.head, c.lastPlace, c.changed = max(c.head, p.record.Seq), p.place, p.place
+	f.messages = append(f.messages, &messageRow{placed: p, id: p.record.ID()})
+}
+
+func (f *fold) addOther(p *placed) {
 	c := p.conversation
 	switch p.record.Kind { //nolint:exhaustive // refusals leave no trace
-	case chat.MessageRecord:
-		c.head, c.lastPlace = max(c.head, p.record.Seq), p.place
-		f.messages = append(f.messages, &messageRow{placed: p, id: p.record.ID()})
 	case chat.RecallRecord:
-		f.recall(&p)
-		f.records = append(f.records, &p)
+		f.recall(p)
+		f.records = append(f.records, p)
 	case chat.GroupRecord:
-		c.changes = append(c.changes, &p)
-		f.records = append(f.records, &p)
+		c.changes = append(c.changes, p)
+		f.records = append(f.records, p)
 	case chat.ReadRecord:
-		f.read(&p)
+		f.read(p)
 		if c.conversation.Kind == chat.Group {
 			return
 		}
 	case chat.SettingRecord:
-		f.set(&p)
+		f.set(p)
 		return
 	}
 	c.changed = p.place

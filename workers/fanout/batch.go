@@ -40,6 +40,7 @@ type batch struct {
 	partition chat.Partition
 	revision  chat.Revision // of the block at hand; 0: signals, and what could not be handed out in its turn
 	pushes    map[chat.NodeID]*chat.Push
+	sessions  []chat.SessionID // see session
 
 	recalled  map[chat.Place]bool                // messages of the batch that are recalled later in it
 	audiences map[chat.Conversation][]chat.Route // of the groups at hand, until they change
@@ -131,9 +132,19 @@ func (b *batch) deliver(c wire.Command, payload []byte, routes ...chat.Route) {
 			continue
 		}
 		p.Deliveries = append(p.Deliveries, chat.Delivery{
-			Revision: b.revision, Command: int32(c), Payload: payload, Sessions: []chat.SessionID{r.Session},
+			Revision: b.revision, Command: int32(c), Payload: payload, Sessions: b.session(r.Session),
 		})
 	}
+}
+
+// session returns a list of one session. Lists are cut from one piece of memory; one that grows goes elsewhere.
+func (b *batch) session(s chat.SessionID) []chat.SessionID {
+	if len(b.sessions) == cap(b.sessions) {
+		b.sessions = make([]chat.SessionID, 0, 128)
+	}
+	n := len(b.sessions)
+	b.sessions = append(b.sessions, s)
+	return b.sessions[n : n+1 : n+1]
 }
 
 // sameFrame reports whether a delivery is of this very payload.
@@ -154,8 +165,14 @@ func (b *batch) devices(app chat.AppID, user chat.UserID) []chat.Route {
 	return b.routes(chat.UserKey{App: app, User: user})
 }
 
-// split parts the routes of one device from the others.
+// split parts the routes of one device from the others. What it returns must not be changed.
 func split(routes []chat.Route, d chat.Device) (own, others []chat.Route) {
+	if len(routes) == 1 {
+		if routes[0].Device == d {
+			return routes, nil
+		}
+		return nil, routes
+	}
 	for _, r := range routes {
 		if r.Device == d {
 			own = append(own, r)

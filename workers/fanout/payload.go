@@ -7,13 +7,17 @@ import (
 
 // What goes on the wire, each in the form for pairs or in that for groups. A payload is encoded once, whoever gets it.
 
+// sized returns room for a payload whose longest strings have so many bytes: most then need no more.
+func sized(n int) []byte { return make([]byte, 0, n+n/8+256) }
+
 func ack(c chat.Conversation, code chat.Code, id string, seq chat.Seq) (wire.Command, []byte) {
-	return wire.OfKind(c.Kind, wire.SendAck, wire.GroupSendAck), wire.AppendAck(nil, &wire.Ack{Code: code, MessageID: id, Seq: seq})
+	return wire.OfKind(c.Kind, wire.SendAck, wire.GroupSendAck), wire.AppendAck(sized(len(id)), &wire.Ack{Code: code, MessageID: id, Seq: seq})
 }
 
 func placed(r *chat.Record, place chat.Place) (wire.Command, []byte) {
 	p := wire.PlacedOf(r, place)
-	return wire.OfKind(r.Conversation.Kind, wire.Send, wire.GroupSend), wire.AppendPlaced(nil, &p)
+	b := sized(len(r.Body) + len(r.Extra) + len(r.MessageID))
+	return wire.OfKind(r.Conversation.Kind, wire.Send, wire.GroupSend), wire.AppendPlaced(b, &p)
 }
 
 // placedAgain is placed, of a message of a pair that was sent again.
@@ -25,7 +29,7 @@ func placedAgain(s *chat.Signal, peer chat.UserID) (wire.Command, []byte) {
 }
 
 func arrived(receiver chat.Device, sender chat.UserID, s *chat.Signal) []byte {
-	return wire.AppendArrived(nil, &wire.Arrived{
+	return wire.AppendArrived(sized(len(s.MessageID)), &wire.Arrived{
 		Receipt: wire.Receipt{To: sender, Seq: s.Seq, Place: s.Place, MessageID: s.MessageID},
 		From:    receiver,
 	})

@@ -189,7 +189,7 @@ func (o *owner) loop(ctx context.Context) error {
 // read takes what has come, and checks that it goes on where the mark is.
 func (o *owner) read() error {
 	for _, raw := range o.in.Take(blocksAtOnce) {
-		block, err := chat.DecodeBlockAfter(raw.Data, o.chain)
+		block, err := chat.SkimBlockAfter(raw.Data, o.chain)
 		if err != nil {
 			return fmt.Errorf("revision %d: %w", raw.Revision, err)
 		}

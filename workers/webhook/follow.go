@@ -45,7 +45,7 @@ func (w *worker) logOf(p chat.Partition) source[streams.RawEntry] {
 
 func hearBlock(e streams.RawEntry, base chat.Revision) piece {
 	x := piece{position: uint64(e.Revision)}
-	block, err := chat.DecodeBlock(e.Data)
+	block, err := chat.SkimBlock(e.Data)
 	if err != nil {
 		x.fault = err
 		return x
