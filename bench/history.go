@@ -41,7 +41,7 @@ func (w Sync) fill(ctx context.Context, t *Target, user *client.Client, f *fault
 	var done atomic.Int64
 	for i, c := range all {
 		want[i] = store.Range{Conversation: c, First: 1, Last: heads[c]}
-		missing := each - int(heads[c]) //nolint:gosec // a number of messages
+		missing := each - int(heads[c])
 		if missing <= 0 {
 			continue
 		}

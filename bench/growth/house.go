@@ -75,12 +75,13 @@ func (h *house) forget(p *process) {
 }
 
 // dev starts all of it as one process.
-func (h *house) dev(ctx context.Context, flags ...string) error {
+func (h *house) dev(ctx context.Context, flags ...string) (*process, error) {
 	args := []string{"dev", "--tcp", "127.0.0.1:0", "--ws", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--http", "127.0.0.1:0", "--log-level", "warn"}
-	if _, err := h.start("dev", append(args, flags...)...); err != nil {
-		return err
+	p, err := h.start("dev", append(args, flags...)...)
+	if err != nil {
+		return nil, err
 	}
-	return h.ready(ctx, map[string]int{"edge": 1, "sequence": 1, "fanout": 1, "persist": 1})
+	return p, h.ready(ctx, map[string]int{"edge": 1, "sequence": 1, "fanout": 1, "persist": 1})
 }
 
 // roles starts NATS, Postgres and so many processes of each role, and waits until all of them take part.

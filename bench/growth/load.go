@@ -52,7 +52,7 @@ func (l *lab) atRate(ctx context.Context, rate int) (point, error) {
 		return point{}, err
 	}
 	defer h.tearDown()
-	if err := h.dev(ctx); err != nil {
+	if _, err := h.dev(ctx); err != nil {
 		return point{}, err
 	}
 	return l.repeat("", float64(rate), func() (values, error) {

@@ -50,7 +50,7 @@ func (l *lab) atPartitions(ctx context.Context, n int) (points []point, err erro
 		return nil, err
 	}
 	defer h.tearDown()
-	if err := h.dev(ctx, fmt.Sprint("--partitions=", n)); err != nil {
+	if _, err := h.dev(ctx, fmt.Sprint("--partitions=", n)); err != nil {
 		return nil, err
 	}
 	for _, load := range partitionLoads {

@@ -49,7 +49,7 @@ func (s *series) drawn(v values) string {
 
 // all returns all series, in the order in which they are measured.
 func all() []series {
-	return []series{roles, load, partitions}
+	return []series{roles, load, partitions, syncing, cold, takeover}
 }
 
 func namesOf(list []series) string {
