@@ -102,6 +102,9 @@ func drawPanel(b *bytes.Buffer, p *panel, x axis, curves []curve) {
 	text(b, float64(plotLeft+chartWidth-plotRight)/2, panelHeight-plotFoot+37, `text-anchor="middle" fill="#555"`, x.title)
 	for i, c := range curves {
 		c.draw(b, across, up)
+		if c.name == "" {
+			continue // the panel's title says what it is
+		}
 		at := float64(plotTop + 10 + 20*i)
 		fmt.Fprintf(b, `<path d="M%d %.1fh28" %s/>`+"\n", chartWidth-plotRight+14, at, c.stroke())
 		text(b, chartWidth-plotRight+50, at+4, "", c.name)

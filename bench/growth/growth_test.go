@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -12,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/whaleshark-im/whaleshark/bench"
 )
 
 func TestMedian(t *testing.T) {
@@ -172,6 +175,65 @@ func TestTheRestIsEstimatedFromWhatIsDone(t *testing.T) {
 	for _, done := range []int{0, 9, 10} {
 		if got := remaining(time.Minute, done, 9); got != 0 {
 			t.Errorf("after %d steps of 9 it is %v", done, got)
+		}
+	}
+}
+
+func TestSeriesAreChosenByName(t *testing.T) {
+	if got := namesOf(choose(all(), []string{"takeover", "load"})); got != "load,takeover" {
+		t.Errorf("got %s, want them in the order in which they are measured", got)
+	}
+	if got := namesOf(choose(all(), nil)); got != "roles,load,partitions,sync,cold,takeover" {
+		t.Errorf("without names they are %s", got)
+	}
+}
+
+// Each second of a run is its own point, whatever is missing of another run.
+func TestOverTime(t *testing.T) {
+	short := secondsOf([]bench.Second{{At: 1, Acked: 10, AckP50: 3, AckP99: 9}})
+	long := secondsOf([]bench.Second{{At: 1.25, Acked: 10, AckP50: 1, AckP99: 7}, {At: 2.25, Acked: 30, AckP50: 5, AckP99: 8}, {At: 2.25}})
+	var got []point
+	for _, p := range overTime("x", [][]values{short, long}) {
+		got = append(got, point{Line: p.Line, X: p.X, Median: p.Median})
+	}
+	want := []point{
+		{Line: "x", X: 1, Median: values{"acked_per_s": 9, "ack_p50_ms": 2, "ack_p99_ms": 8}},
+		{Line: "x", X: 2, Median: values{"acked_per_s": 30, "ack_p50_ms": 5, "ack_p99_ms": 8}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A worker's share counts from the moment on that is asked for, and only if it is not empty.
+func TestWhenADeathIsNoticed(t *testing.T) {
+	log := `{"time":"2026-01-01T00:00:01Z","level":"INFO","msg":"share changed","partitions":[0]}
+no JSON at all
+{"time":"2026-01-01T00:00:03Z","level":"INFO","msg":"share changed","partitions":[]}
+{"time":"2026-01-01T00:00:04Z","level":"INFO","msg":"something else","partitions":[0]}
+{"time":"2026-01-01T00:00:05.25Z","level":"INFO","msg":"share changed","partitions":[0]}
+{"time":"2026-01-01T00:00:06Z","level":"INFO","msg":"share changed","partitions":[0]}
+`
+	killed := time.Date(2026, 1, 1, 0, 0, 2, 0, time.UTC)
+	if at, ok := sharedAfter([]byte(log), killed); !ok || at.Sub(killed) != 3250*time.Millisecond {
+		t.Errorf("it is noticed %v after, %v; want 3.25s", at.Sub(killed), ok)
+	}
+	if at, ok := sharedAfter([]byte(log), killed.Add(time.Minute)); ok {
+		t.Errorf("it is noticed at %v, before it has happened", at)
+	}
+}
+
+func TestWhoIsMissing(t *testing.T) {
+	var s status
+	if err := json.Unmarshal([]byte(`{"members":[{"role":"edge","active":true},{"role":"sequence","active":true},{"role":"sequence"}]}`), &s); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.missing(map[string]int{"edge": 1, "sequence": 1}); err != nil {
+		t.Error(err)
+	}
+	for role, n := range map[string]int{"edge": 2, "sequence": 2, "persist": 1} {
+		if err := s.missing(map[string]int{role: n}); err == nil {
+			t.Errorf("%d of %s are there", n, role)
 		}
 	}
 }

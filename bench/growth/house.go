@@ -251,7 +251,7 @@ func (h *house) status(ctx context.Context) (*status, error) {
 	return s, nil
 }
 
-// missing says what is not there yet of what is wanted: so many active members of each role, and an owner of every partition.
+// missing says what is not there of what is wanted: so many active members of each role, no more and no less.
 func (s *status) missing(want map[string]int) error {
 	for role, n := range want {
 		there := 0

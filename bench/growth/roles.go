@@ -12,7 +12,7 @@ import (
 var roles = series{
 	name:  "roles",
 	title: "Messages between 200 pairs, 32 in flight, by the processes of one role",
-	x:     axis{title: "processes of that role; of each other one", log: true},
+	x:     axis{title: "processes of that role, and one of each other", log: true},
 	panels: []panel{
 		{title: "acknowledged messages a second", curves: []figure{{"acked_per_s", ""}}},
 		{title: "server CPU for 1,000 messages, ms", curves: []figure{{"server_cpu_ms_per_1000", ""}}},

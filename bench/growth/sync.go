@@ -21,7 +21,7 @@ var syncing = series{
 
 func histories(l *lab) []int {
 	if l.short {
-		return []int{1000, 5000}
+		return []int{1000, 2000}
 	}
 	return []int{10_000, 100_000, 1_000_000}
 }

@@ -19,8 +19,8 @@ var takeover = series{
 	title: "The owner of the only partition is killed, and another worker takes over",
 	x:     axis{title: "messages in the log since Postgres's mark", log: true},
 	panels: []panel{
-		{title: "seconds after the kill", curves: []figure{{"acked_s", "the first new message is acknowledged"}, {"noticed_s", "its death is noticed"}}},
-		{title: "seconds from the one to the other", curves: []figure{{"folded_s", "the log is read, a message acknowledged"}}},
+		{title: "seconds from the kill until …", curves: []figure{{"acked_s", "a new message is acknowledged"}, {"noticed_s", "the death is noticed"}}},
+		{title: "seconds between the two, in which the log is folded", curves: []figure{{"folded_s", ""}}},
 	},
 	about: 4 * time.Minute,
 	steps: func(l *lab) int { return len(logLengths(l)) * l.times },
