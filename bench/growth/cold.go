@@ -19,7 +19,7 @@ var cold = series{
 		{title: "acknowledged messages a second", curves: []figure{{"acked_per_s", ""}}},
 		{title: "time to the ack, ms", log: true, curves: []figure{{"ack_p50_ms", "p50"}, {"ack_p99_ms", "p99"}}},
 	},
-	about: 6 * time.Minute,
+	about: 5 * time.Minute,
 	steps: func(l *lab) int { return 3 * l.times },
 	run:   runCold,
 }

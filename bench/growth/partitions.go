@@ -15,7 +15,7 @@ var partitions = series{
 		{title: "acknowledged messages a second", curves: []figure{{"acked_per_s", ""}}},
 		{title: "median time to the ack, ms", curves: []figure{{"ack_p50_ms", ""}}},
 	},
-	about: 5 * time.Minute,
+	about: 250 * time.Second,
 	steps: func(l *lab) int { return len(partitionCounts) * len(partitionLoads) * l.times },
 	run:   runPartitions,
 }

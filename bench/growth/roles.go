@@ -17,7 +17,7 @@ var roles = series{
 		{title: "acknowledged messages a second", curves: []figure{{"acked_per_s", ""}}},
 		{title: "server CPU for 1,000 messages, ms", curves: []figure{{"server_cpu_ms_per_1000", ""}}},
 	},
-	about: 5 * time.Minute,
+	about: 190 * time.Second,
 	steps: func(l *lab) int { return (1 + len(roleNames)*(len(processCounts)-1)) * l.times },
 	run:   runRoles,
 }

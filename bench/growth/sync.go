@@ -14,7 +14,7 @@ var syncing = series{
 	panels: []panel{
 		{title: "time to the answer, ms", curves: []figure{{"sync_p50_ms", "p50"}, {"sync_p99_ms", "p99"}}},
 	},
-	about: 150 * time.Second,
+	about: 130 * time.Second,
 	steps: func(l *lab) int { return len(histories(l)) * l.times },
 	run:   runSync,
 }

@@ -22,7 +22,7 @@ var takeover = series{
 		{title: "seconds from the kill until …", curves: []figure{{"acked_s", "a new message is acknowledged"}, {"noticed_s", "the death is noticed"}}},
 		{title: "seconds between the two, in which the log is folded", curves: []figure{{"folded_s", ""}}},
 	},
-	about: 4 * time.Minute,
+	about: 2 * time.Minute,
 	steps: func(l *lab) int { return len(logLengths(l)) * l.times },
 	run:   runTakeover,
 }
