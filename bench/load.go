@@ -23,6 +23,7 @@ type Pace struct {
 	Duration time.Duration `json:"duration_ns"`        // of what counts
 	Patience time.Duration `json:"patience_ns"`        // how long after the end nothing may come before what is missing counts as lost
 	Messages int64         `json:"messages,omitempty"` // ends the run when so many were said; it has no warm-up then
+	NoRows   bool          `json:"no_rows,omitempty"`  // nobody looks for the rows, for no persist worker is there; the verdict says nothing of them
 	Profile  string        `json:"-"`                  // file for a CPU profile of the server within the window; empty: none
 }
 

@@ -71,6 +71,7 @@ type TalkResult struct {
 	Foreign    int64       `json:"foreign,omitempty"` // messages of others
 	Rows       int64       `json:"rows"`              // in Postgres, of the whole run
 	RowsLag    float64     `json:"rows_lag_ms"`       // from the last delivery to the last row
+	NoRows     bool        `json:"no_rows,omitempty"` // nobody has looked for them
 }
 
 // Second is what one second of a run brought.

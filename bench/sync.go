@@ -17,16 +17,18 @@ import (
 
 // Sync says what a user has missed who asks for it.
 type Sync struct {
-	Conversations int `json:"conversations"` // of the user
-	Changed       int `json:"changed"`       // of them, since his cursor
-	Requests      int `json:"requests"`      // how often he asks
-	Parallel      int `json:"parallel"`      // on so many connections at a time
+	Conversations int `json:"conversations"`     // of the user
+	History       int `json:"history,omitempty"` // messages in them before, at least; what is there already counts
+	Changed       int `json:"changed"`           // of them, since his cursor
+	Requests      int `json:"requests"`          // how often he asks
+	Parallel      int `json:"parallel"`          // on so many connections at a time
 	Payload       int `json:"payload"`
 }
 
 // SyncResult is what came of it.
 type SyncResult struct {
-	Conversations int         `json:"conversations"` // that the user has, those of earlier runs included
+	Conversations int         `json:"conversations"`     // that the user has, those of earlier runs included
+	History       int64       `json:"history,omitempty"` // messages that Postgres had of them before, if there were to be any
 	Changed       int         `json:"changed"`
 	Requests      int64       `json:"requests"`
 	PerS          float64     `json:"requests_per_s"`
@@ -58,6 +60,11 @@ func (w Sync) Run(ctx context.Context, t *Target) (*Report, error) {
 			_ = c.Close()
 		}
 	}()
+	var f faults
+	history, err := w.fill(ctx, t, asking[0], &f)
+	if err != nil {
+		return nil, err
+	}
 	since, want, err := w.prepare(ctx, t, asking[0])
 	if err != nil {
 		return nil, err
@@ -66,12 +73,11 @@ func (w Sync) Run(ctx context.Context, t *Target) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	var f faults
 	before, load := sys.look(false), ownCPU()
 	if r.Sync, err = w.ask(ctx, t, asking, since, want, &f); err != nil {
 		return nil, err
 	}
-	r.Sync.Conversations, r.Sync.Changed = len(all.conversations), len(want)
+	r.Sync.Conversations, r.Sync.Changed, r.Sync.History = len(all.conversations), len(want), history
 	r.Resources = resources(before, sys.look(false), ownCPU()-load, r.Sync.Requests, "answers")
 	r.judge(&f, &codes{})
 	return r, nil

@@ -50,6 +50,8 @@ func (r *Report) inWords() string {
 
 func (r *Report) kept() string {
 	switch {
+	case r.Talk != nil && r.Talk.NoRows:
+		return "every acknowledged message was delivered, none twice, all in order"
 	case r.Talk != nil:
 		return "every acknowledged message was delivered, none twice, all in order, and is a row"
 	case r.Idle != nil:
@@ -71,7 +73,11 @@ func (r *Report) printTalk(w io.Writer) {
 	fmt.Fprintf(w, "delivered\t%.0f/s\t(%d)\n", t.DeliverPS, t.Delivered)
 	printLatency(w, "ack", t.Ack)
 	printLatency(w, "delivery", t.Delivery)
-	fmt.Fprintf(w, "rows\t%d, the last %.0f ms after the last delivery\n", t.Rows, t.RowsLag)
+	if t.NoRows {
+		fmt.Fprintf(w, "rows\tnobody has looked for them\n")
+	} else {
+		fmt.Fprintf(w, "rows\t%d, the last %.0f ms after the last delivery\n", t.Rows, t.RowsLag)
+	}
 	fmt.Fprintf(w, "receipts\t%d\n", t.Receipts)
 	if t.Unanswered > 0 {
 		fmt.Fprintf(w, "unanswered\t%d\n", t.Unanswered)

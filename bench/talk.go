@@ -13,14 +13,18 @@ import (
 
 // P2P says how pairs talk.
 type P2P struct {
-	Pairs int  `json:"pairs"`           // each a sender and a receiver, who are both connected
-	Cross bool `json:"cross,omitempty"` // every sender says his messages to all receivers in turn, in an order of his own: pairs² conversations
-	Raw   bool `json:"raw,omitempty"`   // measures the broker alone as well, before
+	Pairs  int  `json:"pairs"`            // each a sender and a receiver, who are both connected
+	Cross  bool `json:"cross,omitempty"`  // every sender says his messages to all receivers in turn, in an order of his own: pairs² conversations
+	Random int  `json:"random,omitempty"` // or each of them to one of so many receivers, who is drawn by lot
+	Raw    bool `json:"raw,omitempty"`    // measures the broker alone as well, before
 	Pace
 }
 
 // Run measures pairs.
 func (p P2P) Run(ctx context.Context, t *Target) (*Report, error) {
+	if p.Random > p.Pairs {
+		return nil, fmt.Errorf("there are no %d receivers of %d pairs", p.Random, p.Pairs)
+	}
 	if err := NeedFiles(2 * p.Pairs); err != nil {
 		return nil, err
 	}
@@ -50,17 +54,24 @@ func (p P2P) Run(ctx context.Context, t *Target) (*Report, error) {
 
 // befriend lets every sender talk to every receiver, if they shall.
 func (p P2P) befriend(ctx context.Context, t *Target) error {
-	if !p.Cross {
+	if !p.crossed() {
 		return nil
 	}
+	receivers := p.Pairs
+	if p.Random > 0 {
+		receivers = p.Random
+	}
 	for i := range p.Pairs {
-		if err := t.Store.SeedFriends(ctx, t.App, userOf(2*i), 2, 2*p.Pairs, 2); err != nil {
+		if err := t.Store.SeedFriends(ctx, t.App, userOf(2*i), 2, 2*receivers, 2); err != nil {
 			return err
 		}
 		t.Progress.step("senders have their friends", i+1, p.Pairs)
 	}
 	return nil
 }
+
+// crossed reports whether senders talk to the receivers of others, too.
+func (p P2P) crossed() bool { return p.Cross || p.Random > 0 }
 
 // load makes pairs of connections: the first with the second, the third with the fourth, and so on.
 func (p P2P) load(t *Target, conns []*conn) *load {
@@ -71,7 +82,7 @@ func (p P2P) load(t *Target, conns []*conn) *load {
 		l.wordings = append(l.wordings, wordingOf(wire.Message{To: userOf(2*i + 1), Body: said}))
 		l.addSender(l.addTalker(conns[2*i]), wire.Send, p.pick(i))
 		receiver := l.addTalker(conns[2*i+1])
-		if !p.Cross {
+		if !p.crossed() {
 			receiver.ear(int32(i))
 		}
 	}
@@ -79,7 +90,7 @@ func (p P2P) load(t *Target, conns []*conn) *load {
 	l.of = func(talk int32) chat.Conversation {
 		return chat.PairOf(t.App, userOf(2*int(talk)), userOf(2*int(talk)+1))
 	}
-	if p.Cross {
+	if p.crossed() {
 		l.talks = p.Pairs * p.Pairs
 		l.of = func(talk int32) chat.Conversation {
 			return chat.PairOf(t.App, userOf(2*(int(talk)/p.Pairs)), userOf(2*(int(talk)%p.Pairs)+1))
@@ -90,8 +101,14 @@ func (p P2P) load(t *Target, conns []*conn) *load {
 
 // pick returns where sender i says his nth message: the conversation, and whose wording it takes.
 func (p P2P) pick(i int) func(n int) (int32, int) {
-	if !p.Cross {
+	if !p.crossed() {
 		return func(int) (int32, int) { return int32(i), i } //nolint:gosec // a pair
+	}
+	if p.Random > 0 {
+		return func(int) (int32, int) {
+			j := rand.IntN(p.Random)       //nolint:gosec // a walk
+			return int32(i*p.Pairs + j), j //nolint:gosec // a few thousand squared
+		}
 	}
 	order := rand.Perm(p.Pairs) //nolint:gosec // a walk
 	return func(n int) (int32, int) {
@@ -218,11 +235,14 @@ func (l *load) measure(ctx context.Context, sys *system, r *Report) error {
 // conclude gives the verdict on a load that has ended.
 func (l *load) conclude(ctx context.Context, r *Report, took time.Duration, cost func(things int64, of string) *Resources) error {
 	r.Talk = l.result(took)
-	lag, rows, err := l.target.awaitRows(ctx, l.verdict(), l.faults.add)
-	if err != nil {
-		return err
+	want := l.verdict()
+	if r.Talk.NoRows = l.pace.NoRows; !l.pace.NoRows {
+		lag, rows, err := l.target.awaitRows(ctx, want, l.faults.add)
+		if err != nil {
+			return err
+		}
+		r.Talk.Rows, r.Talk.RowsLag = rows, float64(lag.Microseconds())/1000
 	}
-	r.Talk.Rows, r.Talk.RowsLag = rows, float64(lag.Microseconds())/1000
 	if n := r.Talk.Unanswered; n > 0 {
 		l.faults.add(faultOf(faultUnanswered, "%d messages were neither acknowledged nor refused, and their connections are there", n))
 	}

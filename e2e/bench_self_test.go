@@ -35,7 +35,7 @@ type benchReport struct {
 		LoggedIn int `json:"logged_in"`
 	}
 	Sync struct {
-		Conversations, Changed int
+		Conversations, Changed, History int
 	}
 	Raw struct {
 		Published int64
@@ -107,8 +107,16 @@ func TestBench(t *testing.T) {
 	if r := bench("login", "--devices", "50", "--parallel", "10"); r.Login.LoggedIn != 50 {
 		t.Errorf("login: %+v", r.Login)
 	}
+	if r := bench("p2p", "--pairs", "4", "--random", "2", "--messages", "16", "--no-rows"); r.Talk.Acked != 16 || r.Talk.Rows != 0 {
+		t.Errorf("16 messages in 8 conversations, whose rows nobody looks for: %+v", r.Talk)
+	}
 	if r := bench("sync", "--conversations", "20", "--changed", "3", "--requests", "10"); r.Sync.Changed != 3 || r.Sync.Conversations < 20 {
 		t.Errorf("sync: %+v", r.Sync)
+	}
+	filled := bench("sync", "--conversations", "20", "--history", "500", "--changed", "3", "--requests", "10").Sync.History
+	again := bench("sync", "--conversations", "20", "--history", "500", "--changed", "3", "--requests", "10").Sync.History
+	if filled < 500 || again != filled+20+3 {
+		t.Errorf("sync after 500 messages finds %d, and the next time %d; want 500 at least, and then no more than what the first run itself has said", filled, again)
 	}
 	if r := bench("raw", "--duration", "200ms", "--writers", "3", "--keys", "2"); r.Raw.Published == 0 || r.Raw.UpdatesPS == 0 {
 		t.Errorf("raw: %+v", r.Raw)

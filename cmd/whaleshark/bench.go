@@ -51,12 +51,14 @@ type paceFlags struct {
 	WarmUp   time.Duration `env:"WHALESHARK_BENCH_WARM_UP" default:"2s" help:"How long before that nothing counts."`
 	Patience time.Duration `env:"WHALESHARK_BENCH_PATIENCE" default:"35s" help:"How long nothing may come at the end before what is missing counts as lost; longer than a server's --request-timeout."`
 	Messages int64         `env:"WHALESHARK_BENCH_MESSAGES" placeholder:"N" help:"End when so many were said, and count all of them."`
+	NoRows   bool          `env:"WHALESHARK_BENCH_NO_ROWS" help:"Do not look for the rows in Postgres, where no persist worker is to write them; the verdict says nothing of them then."`
 	Profile  string        `env:"WHALESHARK_BENCH_PROFILE" type:"path" placeholder:"FILE" help:"Also write a CPU profile of the server while it is measured; of its first process, if there are several."`
 }
 
 func (f paceFlags) pace() bench.Pace {
 	return bench.Pace{
-		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Patience: f.Patience, Messages: f.Messages, Profile: f.Profile,
+		Window: f.Window, Rate: f.Rate, Payload: f.Payload, Duration: f.Duration, WarmUp: f.WarmUp, Patience: f.Patience, Messages: f.Messages,
+		NoRows: f.NoRows, Profile: f.Profile,
 	}
 }
 
@@ -78,9 +80,10 @@ Examples:
     `
 
 type benchP2PCmd struct {
-	Pairs int  `env:"WHALESHARK_BENCH_PAIRS" default:"200" help:"How many pairs talk; sender and receiver are both connected."`
-	Cross bool `env:"WHALESHARK_BENCH_CROSS" help:"Each sender says his messages to all receivers in turn, so that there are as many conversations as pairs squared."`
-	Raw   bool `env:"WHALESHARK_BENCH_RAW" help:"Measure before what the broker does alone, and tell the ratios."`
+	Pairs  int  `env:"WHALESHARK_BENCH_PAIRS" default:"200" help:"How many pairs talk; sender and receiver are both connected."`
+	Cross  bool `env:"WHALESHARK_BENCH_CROSS" xor:"walk" help:"Each sender says his messages to all receivers in turn, so that there are as many conversations as pairs squared."`
+	Random int  `env:"WHALESHARK_BENCH_RANDOM" xor:"walk" placeholder:"N" help:"Each sender says each message to one of the first N receivers, drawn by lot, so that there are N conversations for each pair."`
+	Raw    bool `env:"WHALESHARK_BENCH_RAW" help:"Measure before what the broker does alone, and tell the ratios."`
 	paceFlags
 	benchFlags
 }
@@ -91,11 +94,12 @@ acknowledge what they get.
 ` + benchHelp + `whaleshark bench p2p --self --pairs 200 --window 32
     whaleshark bench p2p --self --pairs 10 --raw --chart p2p.html
     whaleshark bench p2p --self --pairs 100 --cross --messages 10000
+    whaleshark bench p2p --self --pairs 1000 --random 1000 --duration 60s
     whaleshark bench p2p --rate 500 --pairs 50 --transport ws --json`
 }
 
 func (c benchP2PCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr) error {
-	return c.run(ctx, log, out, errs, bench.P2P{Pairs: c.Pairs, Cross: c.Cross, Raw: c.Raw, Pace: c.pace()})
+	return c.run(ctx, log, out, errs, bench.P2P{Pairs: c.Pairs, Cross: c.Cross, Random: c.Random, Raw: c.Raw, Pace: c.pace()})
 }
 
 type benchGroupCmd struct {
@@ -150,6 +154,7 @@ func (c benchLoginCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer,
 
 type benchSyncCmd struct {
 	Conversations int `env:"WHALESHARK_BENCH_CONVERSATIONS" default:"1000" help:"How many conversations the user has."`
+	History       int `env:"WHALESHARK_BENCH_HISTORY" placeholder:"N" help:"How many messages they hold before, said by turns and read; what earlier runs have said counts."`
 	Changed       int `env:"WHALESHARK_BENCH_CHANGED" default:"50" help:"How many of them have changed since his cursor."`
 	Requests      int `env:"WHALESHARK_BENCH_REQUESTS" default:"1000" help:"How often he asks."`
 	Parallel      int `env:"WHALESHARK_BENCH_PARALLEL" default:"1" help:"On so many connections at a time."`
@@ -160,12 +165,13 @@ type benchSyncCmd struct {
 func (benchSyncCmd) Help() string {
 	return `Lets a user ask which of his conversations have changed, again and again. Each answer must tell what has changed and nothing else.
 ` + benchHelp + `whaleshark bench sync --self --conversations 1000 --changed 50
+    whaleshark bench sync --self --history 100000
     whaleshark bench sync --self --conversations 5000 --changed 1 --requests 500 --parallel 4`
 }
 
 func (c benchSyncCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer, errs *stderr) error {
 	return c.run(ctx, log, out, errs, bench.Sync{
-		Conversations: c.Conversations, Changed: c.Changed, Requests: c.Requests, Parallel: c.Parallel, Payload: c.Payload,
+		Conversations: c.Conversations, History: c.History, Changed: c.Changed, Requests: c.Requests, Parallel: c.Parallel, Payload: c.Payload,
 	})
 }
 
