@@ -40,7 +40,7 @@ func hotPieces() []hot {
 	for i := range sessions {
 		c := &conn{id: chat.SessionID(i + 1)}
 		c.out.closed = true
-		t.conns[c] = struct{}{}
+		t.conns[c.id] = c
 		t.enter(c, chat.Route{Device: chat.Device{App: app, User: chat.UserID(strconv.Itoa(i))}}, 0)
 	}
 	for i := range ids {

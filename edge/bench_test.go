@@ -37,7 +37,7 @@ func BenchmarkTableSend(b *testing.B) {
 			for i := range sessions {
 				c := &conn{id: chat.SessionID(i + 1)}
 				c.out.closed = true
-				t.conns[c] = struct{}{}
+				t.conns[c.id] = c
 				t.enter(c, chat.Route{Device: chat.Device{App: app, User: chat.UserID(strconv.Itoa(i))}}, 0)
 			}
 			missing := []chat.SessionID{1 << 40}

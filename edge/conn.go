@@ -11,8 +11,8 @@ import (
 	"github.com/whaleshark-im/whaleshark/wire"
 )
 
-// conn is one client's connection. Its goroutines are the one that reads, which runs it, and those that it starts in writers: one that
-// writes while frames wait, and for a WebSocket now and then one that waits for a pong.
+// conn is one client's connection. Its goroutines are the one that reads, which runs it and is not there while the connection rests, and those
+// that it starts in writers: one that writes while frames wait, and for a WebSocket now and then one that waits for a pong.
 type conn struct {
 	// Set once, read by anyone.
 	edge      *Edge
@@ -40,6 +40,7 @@ type conn struct {
 
 	// Owned by the reader.
 	session session
+	heard   int64 // Unix milliseconds when the frame before came
 
 	// Written in the table, under its lock; the device never changes once frames can come.
 	route  chat.Route
@@ -53,9 +54,12 @@ const (
 	present               // logged in
 )
 
-// run serves the connection until it is gone.
+// run serves the connection until it rests, from which it is woken to run again, or is gone.
 func (c *conn) run(ctx context.Context) {
-	c.read(ctx)
+	if c.read(ctx) {
+		return
+	}
+	defer c.edge.running.Done()
 	c.out.close()
 	_ = c.link.Close() // a writer that is stuck ends with it
 	c.writers.Wait()
@@ -64,8 +68,8 @@ func (c *conn) run(ctx context.Context) {
 	c.edge.sessions.remove(c)
 }
 
-// read takes frames until the connection ends, and then reads on until the other side is gone.
-func (c *conn) read(ctx context.Context) {
+// read takes frames until the connection rests, or it ends, and then reads on until the other side is gone.
+func (c *conn) read(ctx context.Context) (rests bool) {
 	for {
 		f, err := c.transport.read()
 		_, broken := errors.AsType[chat.Error](err)
@@ -74,16 +78,19 @@ func (c *conn) read(ctx context.Context) {
 			if c.endAt.CompareAndSwap(0, time.Now().UnixMilli()) {
 				c.edge.metrics.close(reasonGone)
 			}
-			return
+			return false
 		case c.endAt.Load() != 0:
 			c.transport.discard()
-			return
+			return false
 		case broken:
 			c.do(ctx, &f, c.session.broken(&f, err))
 			c.transport.discard()
-			return
+			return false
 		}
 		c.take(ctx, &f)
+		if c.rest() {
+			return true
+		}
 	}
 }
 

@@ -23,6 +23,7 @@ type Edge struct {
 	metrics   *metrics
 	asking    asking
 	listeners struct{ tcp, ws net.Listener } // nil: not served
+	poller    *poller                        // nil: connections do not rest
 
 	// For anyone; each looks after itself.
 	sessions *table
@@ -47,12 +48,20 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interv
 
 // Listen opens the addresses, so that [Edge.Addrs] knows them before [Edge.Run] serves anybody.
 func (e *Edge) Listen(ctx context.Context) error {
-	var err error
+	poller, err := newPoller()
+	if err != nil {
+		return fmt.Errorf("let connections rest: %w", err)
+	}
+	e.poller = poller
 	if e.listeners.tcp, err = listen(ctx, "TCP", e.cfg.TCP); err != nil {
+		e.poller.close()
 		return err
 	}
-	if e.listeners.ws, err = listen(ctx, "WebSocket", e.cfg.WS); err != nil && e.listeners.tcp != nil {
-		_ = e.listeners.tcp.Close()
+	if e.listeners.ws, err = listen(ctx, "WebSocket", e.cfg.WS); err != nil {
+		e.poller.close()
+		if e.listeners.tcp != nil {
+			_ = e.listeners.tcp.Close()
+		}
 	}
 	return err
 }
@@ -100,8 +109,9 @@ func (e *Edge) Run(ctx context.Context) error {
 	defer kill()
 	sweeping, stopSweeping := context.WithCancel(context.WithoutCancel(ctx)) // to the very end: it cuts those who do not go
 	defer stopSweeping()
-	var sweeper, acceptors sync.WaitGroup
+	var sweeper, waker, acceptors sync.WaitGroup
 	sweeper.Go(func() { e.sweep(sweeping) })
+	waker.Go(func() { e.poller.wait(e.rouse) })
 
 	fault := make(chan error, 1)
 	stop := e.accept(life, &acceptors, fault)
@@ -115,6 +125,8 @@ func (e *Edge) Run(ctx context.Context) error {
 	e.drain(life, kill)
 	stopSweeping()
 	sweeper.Wait()
+	e.poller.close()
+	waker.Wait()
 	return err
 }
 
@@ -201,7 +213,8 @@ func (e *Edge) serve(ctx context.Context, kind string, l *link, t transport) {
 		session:   newSession(&e.cfg),
 	}
 	c.leave = func() { c.depart(ctx) }
-	if !e.sessions.add(c, func() { e.running.Go(func() { c.run(ctx) }) }) {
+	l.wake = func() { go c.run(ctx) } // ends when the connection rests again, or is gone
+	if !e.sessions.add(c, func() { e.running.Add(1); l.wake() }) {
 		_ = l.Close()
 		t.close()
 		return

@@ -11,6 +11,8 @@ import (
 // gather writes, so that a batch of frames is one write whatever the layer above it does.
 type link struct {
 	net.Conn
+	wake    func()       // starts the reader of a connection that rests
+	resting atomic.Bool  // see rest
 	readAt  atomic.Int64 // Unix milliseconds
 	writeAt atomic.Int64 // Unix milliseconds; 0: no write lasts
 
@@ -80,6 +82,20 @@ func (l *link) uncork() ([]byte, error) {
 	}
 	_, err := l.write(buffer)
 	return buffer, err
+}
+
+// Close closes the socket, and wakes a reader that rests: it sees that, and ends the connection.
+func (l *link) Close() error {
+	err := l.Conn.Close()
+	l.rouse()
+	return err
+}
+
+// rouse wakes the reader if it rests.
+func (l *link) rouse() {
+	if l.resting.CompareAndSwap(true, false) {
+		l.wake()
+	}
 }
 
 // closeWrite tells the other side that nothing more comes; it can still be read from.

@@ -11,7 +11,7 @@ import (
 // table finds connections: all of them, the sessions among them by number and by user.
 type table struct {
 	mu       sync.RWMutex
-	conns    map[*conn]struct{}
+	conns    map[chat.SessionID]*conn
 	sessions map[chat.SessionID]*conn
 	users    map[chat.UserKey][]*conn // the newest session here of each of a user's devices
 	closed   bool
@@ -19,7 +19,7 @@ type table struct {
 
 func newTable() *table {
 	return &table{
-		conns:    make(map[*conn]struct{}),
+		conns:    make(map[chat.SessionID]*conn),
 		sessions: make(map[chat.SessionID]*conn),
 		users:    make(map[chat.UserKey][]*conn),
 	}
@@ -32,7 +32,7 @@ func (t *table) add(c *conn, start func()) bool {
 	if t.closed {
 		return false
 	}
-	t.conns[c] = struct{}{}
+	t.conns[c.id] = c
 	start()
 	return true
 }
@@ -97,7 +97,14 @@ func (t *table) routeOf(c *conn) (chat.Route, bool) {
 func (t *table) remove(c *conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.conns, c)
+	delete(t.conns, c.id)
+}
+
+// conn returns a connection; nil: it is gone.
+func (t *table) conn(id chat.SessionID) *conn {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.conns[id]
 }
 
 // epoch returns the newest epoch of the user's sessions here; 0 if there are none.
@@ -185,7 +192,7 @@ func (t *table) all() []*conn {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	all := make([]*conn, 0, len(t.conns))
-	for c := range t.conns {
+	for _, c := range t.conns {
 		all = append(all, c)
 	}
 	return all

@@ -12,6 +12,8 @@ import (
 type transport interface {
 	// read returns the next frame; its bytes are valid until the next read. After an error only discard may follow.
 	read() (wire.Up, error)
+	// idle reports whether nothing was read that read has not returned, and then gives back what only a read needs.
+	idle() bool
 	// discard reads on, for nothing, until the other side is gone.
 	discard()
 	// write writes the frames in as few writes as it can. untold of them were not written, for the client's encoding has no words for them.
@@ -36,6 +38,8 @@ func newTCP(l *link, limits wire.Limits) *tcp {
 }
 
 func (t *tcp) read() (wire.Up, error) { return t.decoder.Decode() }
+
+func (t *tcp) idle() bool { return t.decoder.Idle() }
 
 func (t *tcp) discard() { _, _ = io.Copy(io.Discard, t.link) }
 

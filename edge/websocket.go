@@ -18,6 +18,7 @@ import (
 // ws is a transport whose frames are binary WebSocket messages, one in each. Text messages are ignored, as the original does.
 type ws struct {
 	conn   *websocket.Conn
+	reader *bufio.Reader // of the library
 	link   *link
 	limits wire.Limits
 	text   func() // counts a text message
@@ -45,13 +46,14 @@ func acceptWS(ctx context.Context, w http.ResponseWriter, r *http.Request, limit
 		return nil, fmt.Errorf("accept a WebSocket: %w", err)
 	}
 	conn.SetReadLimit(-1) // read has its own, which can be answered
-	return &ws{conn: conn, link: h.link, limits: limits, text: text, life: context.WithoutCancel(ctx)}, nil
+	return &ws{conn: conn, reader: h.reader, link: h.link, limits: limits, text: text, life: context.WithoutCancel(ctx)}, nil
 }
 
 // hijacker puts a link beneath the library, with buffers smaller than those of the HTTP server.
 type hijacker struct {
 	http.ResponseWriter
-	link *link
+	link   *link
+	reader *bufio.Reader
 }
 
 func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -65,11 +67,11 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	early = bytes.Clone(early)
-	reader := bufio.NewReaderSize(bytes.NewReader(early), max(wsReadBuffer, len(early)))
-	if _, err := reader.Peek(len(early)); err != nil {
+	h.reader = bufio.NewReaderSize(bytes.NewReader(early), max(wsReadBuffer, len(early)))
+	if _, err := h.reader.Peek(len(early)); err != nil {
 		return nil, nil, err
 	}
-	return h.link, bufio.NewReadWriter(reader, bufio.NewWriterSize(h.link, wsWriteBuffer)), nil
+	return h.link, bufio.NewReadWriter(h.reader, bufio.NewWriterSize(h.link, wsWriteBuffer)), nil
 }
 
 func (t *ws) read() (wire.Up, error) {
@@ -113,6 +115,11 @@ func (t *ws) frame(r io.Reader) (wire.Up, error) {
 		err = chat.Errorf(chat.BadLength, "the message is longer than a frame can be")
 	}
 	return f, err
+}
+
+func (t *ws) idle() bool {
+	t.release()
+	return t.reader.Buffered() == 0
 }
 
 func (t *ws) release() {

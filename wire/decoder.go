@@ -39,6 +39,15 @@ func (d *UpDecoder) Decode() (Up, error) {
 	return f, nil
 }
 
+// Idle reports whether nothing was read that was not returned, and then gives the buffer back until the next call of Decode.
+func (d *UpDecoder) Idle() bool {
+	if d.in.from != d.in.to {
+		return false
+	}
+	d.in = buffer{r: d.in.r}
+	return true
+}
+
 // DownDecoder reads frames down from a byte stream: what a client does on TCP.
 type DownDecoder struct {
 	limit int
