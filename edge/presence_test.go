@@ -165,8 +165,8 @@ func TestABurstOfStatusesIsFewWrites(t *testing.T) {
 		})
 		for i := range fewAtOnce {
 			bob.write(wire.Status, fmt.Sprintf(`{"status":1,"customStatus":"%d"}`, i))
+			synctest.Wait() // the first is being written when the others come
 		}
-		synctest.Wait()
 		close(slow)
 		if f, err := other.read(); err != nil || f.Command != wire.StatusSync { // one of the first
 			t.Fatalf("got %v %s, %v; want a status", f.Command, f.Body, err)
