@@ -61,14 +61,19 @@ func (c Conversation) appendToken(b []byte) []byte {
 	return appendToken(append(b, '/'), c.B)
 }
 
-// Partition returns FNV-1a32(token) mod n: where the conversation's log is.
+// Partition tells where the conversation's log is, of n: FNV-1a32(token), its upper half folded into the lower one by exclusive or, mod n. Without
+// the fold the lowest bits would depend on the lowest bits of the token's bytes alone: of pairs with neighboring numbers for names, all would
+// be in one partition of four. A log was written with one function for ever; see [Partitioning].
 func (c Conversation) Partition(n int) Partition {
 	hash := uint32(2166136261)
 	for _, x := range c.appendToken(make([]byte, 0, 128)) {
 		hash = (hash ^ uint32(x)) * 16777619
 	}
-	return Partition(hash % uint32(n)) //nolint:gosec // n is the number of partitions, small and positive
+	return Partition((hash ^ hash>>16) % uint32(n)) //nolint:gosec // n is the number of partitions, small and positive
 }
+
+// Partitioning names the function of [Conversation.Partition]. A log tells with which it was written.
+const Partitioning = "fnv1a32-folded"
 
 var errToken = errors.New("not a conversation token; want APP/p/USER/USER or APP/g/GROUP")
 

@@ -1,6 +1,7 @@
 package streams
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 // Layout says how large the streams may grow and how often they are kept. It counts when they are created; a stream that is
 // there already keeps what it was created with.
 type Layout struct {
-	Partitions   int           // of the log; fixed when the log is created; 0: 4
+	Partitions   int           // of the log; fixed when the log is created; 0: 4, or 32 with replicas
 	Base         chat.Revision // of places; see chat.PlaceOf; fixed when the log is created
 	Replicas     int           // of every stream; 0: 1
 	IngressBytes int64         // what may wait to be sequenced; beyond it requests are refused; 0: 256 MiB
@@ -24,11 +25,15 @@ type Layout struct {
 }
 
 func (l *Layout) defaults() {
-	if l.Partitions == 0 {
-		l.Partitions = 4
-	}
 	if l.Replicas == 0 {
 		l.Replicas = 1
+	}
+	switch {
+	case l.Partitions != 0:
+	case l.Replicas == 1:
+		l.Partitions = 4
+	default:
+		l.Partitions = 32
 	}
 	if l.IngressBytes == 0 {
 		l.IngressBytes = 256 << 20
@@ -55,6 +60,7 @@ const (
 
 	metaPartitions = "whaleshark-partitions"
 	metaBase       = "whaleshark-base"
+	metaFunction   = "whaleshark-partitioning"
 
 	pushMaxAge      = 10 * time.Second   // an edge that has not read for so long is not there any more
 	ingressMaxAge   = 5 * time.Minute    // far beyond any request's deadline: a partition that nobody can own does not fill it for all
@@ -87,6 +93,7 @@ func (l Layout) streamConfigs() []jetstream.StreamConfig {
 			Metadata: map[string]string{
 				metaPartitions: strconv.Itoa(l.Partitions),
 				metaBase:       strconv.FormatUint(uint64(l.Base), 10),
+				metaFunction:   chat.Partitioning,
 			},
 		},
 		{
@@ -148,6 +155,10 @@ func readLog(ctx context.Context, js jetstream.JetStream) (partitions int, base 
 	partitions, err = strconv.Atoi(meta[metaPartitions])
 	if err != nil || partitions < 1 {
 		return 0, 0, 0, fmt.Errorf("stream %s says %q of its partitions; it was not created by this program", streamLog, meta[metaPartitions])
+	}
+	if f := meta[metaFunction]; f != chat.Partitioning {
+		return 0, 0, 0, fmt.Errorf("the log was written by a version that shares conversations out among partitions by %q, and this one does it by %q: "+
+			"go on with that version, or begin with an empty data folder and an empty database", cmp.Or(f, "fnv1a32"), chat.Partitioning)
 	}
 	b, err := strconv.ParseUint(meta[metaBase], 10, 64)
 	if err != nil {

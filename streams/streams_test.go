@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/whaleshark-im/whaleshark/chat"
 	"github.com/whaleshark-im/whaleshark/streams"
@@ -593,4 +596,27 @@ func TestAnEdgeThatNobodyKnowsDiesToo(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestALogOfAnotherPartitioningIsRefused connects to a log that was written by a version that shared conversations out in another way.
+func TestALogOfAnotherPartitioningIsRefused(t *testing.T) {
+	s := streamstest.Server(t)
+	c := streamstest.Connect(t, s, streams.Layout{})
+	js, err := jetstream.New(c.NATS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := js.Stream(t.Context(), "KV_LOG")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := log.CachedInfo().Config
+	delete(cfg.Metadata, "whaleshark-partitioning")
+	if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	_, err = streams.Connect(t.Context(), streams.Config{InProcess: s, Name: "test", Log: slog.New(slog.DiscardHandler)})
+	if err == nil || !strings.Contains(err.Error(), "fnv1a32") {
+		t.Errorf("the log is taken: %v", err)
+	}
 }
