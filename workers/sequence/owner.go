@@ -30,9 +30,7 @@ type owner struct {
 	in   *streams.Reader[streams.Offered]
 	data []byte // the block in flight
 
-	mine      chan struct{}    // the turn to append, when it has come
-	asked     bool             // for it
-	holds     bool             // it
+	seat      *seat            // among the owners that append
 	committed chan commit      // how the block in flight ended
 	answers   chan answer      // how the look-up under way ended
 	known     chan []uint64    // identities for the filter; closed when it is complete
@@ -72,7 +70,7 @@ const (
 // loop turns until ctx ends.
 func (o *owner) loop(ctx context.Context) error {
 	defer o.in.Close()
-	defer o.leaveTurns()
+	defer o.seat.leave()
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
 	alive := time.Now()
@@ -90,8 +88,9 @@ func (o *owner) loop(ctx context.Context) error {
 				alive = time.Now()
 				o.post.Beat()
 			}
-		case <-o.mine:
-			o.asked, o.holds = false, true
+		case <-o.seat.mine:
+			o.seat.came()
+		case <-o.seat.wait.C: // it has waited long enough
 		case c := <-o.committed:
 			if err := o.settle(ctx, c); err != nil {
 				return err
@@ -144,7 +143,7 @@ func (o *owner) step(ctx context.Context) error {
 		}
 		o.unknown = false
 	}
-	for o.turn() {
+	for o.data == nil && o.seat.ready(o.rule.Waiting(), time.Now()) {
 		st := o.rule.Step(time.Now())
 		o.cfg.Metrics.expired.Add(float64(st.Expired))
 		o.cfg.Metrics.passed.Add(float64(st.Passed))
@@ -156,12 +155,12 @@ func (o *owner) step(ctx context.Context) error {
 			}
 		}
 		if st.Block != nil {
-			o.data = st.Data
+			o.data, o.seat.last = st.Data, len(st.Block.Records)
 			o.append(st.Block.Prev)
 			break
 		}
 		if len(st.Repeats) == 0 {
-			o.giveBack()
+			o.seat.giveBack()
 			break
 		}
 	}
@@ -172,42 +171,6 @@ func (o *owner) step(ctx context.Context) error {
 		o.post.Report(uint64(o.rule.Floor()))
 	}
 	return nil
-}
-
-// turn reports whether the owner may make a block now. If not, and there is something to make one of, it has asked to be told when.
-func (o *owner) turn() bool {
-	if o.holds {
-		return o.data == nil
-	}
-	if o.rule.Waiting() == 0 {
-		return false
-	}
-	if !o.asked {
-		o.asked = true
-		o.cfg.turns.ask(o.mine)
-	}
-	select {
-	case <-o.mine:
-		o.asked, o.holds = false, true
-	default:
-	}
-	return o.holds
-}
-
-func (o *owner) giveBack() {
-	o.holds = false
-	o.cfg.turns.giveBack()
-}
-
-// leaveTurns lets the others go on when this owner ends, however it does.
-func (o *owner) leaveTurns() {
-	switch {
-	case o.holds:
-		o.giveBack()
-	case o.asked:
-		o.asked = false
-		o.cfg.turns.forgo(o.mine)
-	}
 }
 
 // answer tells those who wait in other processes what became of their requests.
@@ -228,7 +191,7 @@ func (o *owner) append(prev chat.Revision) {
 func (o *owner) settle(ctx context.Context, c commit) error {
 	size := len(o.data)
 	o.data = nil
-	o.giveBack()
+	o.seat.giveBack()
 	switch {
 	case c.err == nil:
 		e, err := o.rule.Committed(c.rev, time.Now())

@@ -65,7 +65,7 @@ func own(
 	o := &owner{
 		cfg: cfg, g: g, members: members, partition: p, post: post,
 		log:       cfg.Log.With("partition", p),
-		mine:      make(chan struct{}, 1),
+		seat:      newSeat(cfg.turns),
 		committed: make(chan commit, 1),
 		answers:   make(chan answer, 1),
 		known:     make(chan []uint64, 4),
