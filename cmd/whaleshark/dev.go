@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -126,11 +127,12 @@ func (d *dev) startDatabase(ctx context.Context) (err error) {
 }
 
 func (d *dev) connect(ctx context.Context) error {
-	at := brokerAt{url: func() string { return d.cfg.NATS }}
+	at, layout := brokerAt{url: func() string { return d.cfg.NATS }}, d.cfg.layout()
 	if d.broker != nil {
 		at = brokerAt{url: d.broker.URL, inProcess: d.broker.Server()}
+		layout.Partitions = cmp.Or(layout.Partitions, 1) // one process has nobody to share them with, and full blocks cost less
 	}
-	return d.process.connect(ctx, at, d.cfg.layout(), func() (string, error) { return d.database, nil })
+	return d.process.connect(ctx, at, layout, func() (string, error) { return d.database, nil })
 }
 
 // serve runs the roles until it is told to stop, or something that they stand on ends. The edge and the HTTP API go first, and their clients

@@ -64,7 +64,7 @@ type adminFlags struct {
 
 // layoutFlags say what the streams are like. They count when the streams are created; those that are there stay as they are.
 type layoutFlags struct {
-	Partitions   int   `default:"4" help:"Partitions of the log; fixed when the log is created."`
+	Partitions   int   `placeholder:"N" help:"Partitions of the log; fixed when the log is created. Workers share them, so of a role no more can be at work. Without it: 1 for dev with a NATS server of its own, 32 with several replicas, and otherwise 4."`
 	Replicas     int   `default:"1" help:"How many NATS servers keep each stream."`
 	IngressBytes int64 `default:"268435456" help:"How many bytes may wait to be sequenced; beyond it requests are refused."`
 	PushBytes    int64 `default:"268435456" help:"How many bytes may wait to be delivered."`
