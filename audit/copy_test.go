@@ -38,7 +38,7 @@ type original struct {
 
 // Three messages of each conversation; of the pair's the first is recalled.
 var (
-	others     = chat.PairOf(10001, "carol", "eric")
+	others     = chat.PairOf(10001, "carol", "emil")
 	recalledAt = chat.PlaceOf(copyBase, 1, 1)
 	namedAt    = chat.PlaceOf(copyBase, 2, 0)
 )
@@ -70,7 +70,7 @@ func newOriginal(t *testing.T) *original {
 		t.Fatal("both conversations are in one partition")
 	}
 	o.append(t, copySaid(pair, "alice", 1, "plain words"), copyReplaced(copySaid(pair, "bob", 2, "rash words")))
-	o.append(t, copySaid(others, "carol", 1, "dark words"), copyReplaced(copySaid(others, "eric", 2, "kind words")))
+	o.append(t, copySaid(others, "carol", 1, "dark words"), copyReplaced(copySaid(others, "emil", 2, "kind words")))
 	o.append(t, chat.Record{
 		Kind: chat.RecallRecord, Conversation: pair, Sender: by("bob"), MessageID: "r", Seq: 2,
 		Recall: &chat.Recall{Place: recalledAt, Sender: "bob", MessageID: "m2"},
@@ -340,7 +340,7 @@ func TestSequencersGoOnWithACopy(t *testing.T) {
 		}
 	}
 	o.Conn = c
-	o.append(t, copySaid(others, "eric", 4, "new words"))
+	o.append(t, copySaid(others, "emil", 4, "new words"))
 	if want := (chat.Mark{Revision: 105, Hash: o.tails[others.Partition(2)].Hash}); o.tails[others.Partition(2)] != want {
 		t.Errorf("the next block has revision %d, want 105", o.tails[others.Partition(2)].Revision)
 	}
@@ -402,7 +402,7 @@ func TestACopyFailsIfTheLogGrows(t *testing.T) {
 					return
 				}
 				if walks++; walks == when {
-					o.append(t, copySaid(others, "eric", 4, "new words"))
+					o.append(t, copySaid(others, "emil", 4, "new words"))
 				}
 			})
 			if want := "the log has grown from revision 104 to 105"; err == nil || !strings.Contains(err.Error(), want) {
