@@ -154,6 +154,9 @@ type visit struct {
 // ghostsEvery is how often routes are compared with the sessions: a removal, or a change, is lost when the broker is away at that moment.
 const ghostsEvery = 10 * time.Second
 
+// forgetEvery is how often an edge lets go of the pushes that it has read.
+const forgetEvery = time.Second
+
 // unheard is how long an edge may have heard nothing of its pushes: after it, some may have been dropped for their age.
 const unheard = pushMaxAge / 2
 
@@ -243,6 +246,9 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 	defer tick.Stop()
 	clean := time.NewTicker(ghostsEvery)
 	defer clean.Stop()
+	forget := time.NewTicker(forgetEvery)
+	defer forget.Stop()
+	forgotten := make(chan struct{}, 1) // has room while nothing is being forgotten
 	var cleaning sync.WaitGroup
 	defer cleaning.Wait()
 	for {
@@ -263,6 +269,18 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 					v.s.c.log.DebugContext(ctx, "routes were not corrected", "cause", err)
 				}
 			})
+		case <-forget.C:
+			select {
+			case forgotten <- struct{}{}:
+				read := v.s.read
+				cleaning.Go(func() {
+					if err := v.s.c.forgetPushes(ctx, v.g, v.s.node, read); err != nil {
+						v.s.c.log.DebugContext(ctx, "pushes were not forgotten", "cause", err)
+					}
+					<-forgotten
+				})
+			default: // the broker is slow
+			}
 		case <-tick.C:
 			if err := v.s.c.TickPush(v.s.node); err != nil {
 				v.s.c.log.DebugContext(ctx, "no tick", "cause", err)

@@ -620,3 +620,50 @@ func TestALogOfAnotherPartitioningIsRefused(t *testing.T) {
 		t.Errorf("the log is taken: %v", err)
 	}
 }
+
+// TestPushesThatWereReadAreForgotten lets an edge read its pushes, and looks at what is left in the stream: those of another edge.
+func TestPushesThatWereReadAreForgotten(t *testing.T) {
+	const pushes = 50
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{})
+	e := &patron{}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- c.NewStation("reads", nil).Serve(ctx, e) }()
+	done := make(chan error, 2*pushes)
+	for i := range pushes {
+		for _, edge := range []chat.NodeID{"reads", "away"} {
+			c.Push(edge, &chat.Push{To: chat.Revision(i + 1)}, func(err error) { done <- err })
+			if err := <-done; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	left := func(edge string) int {
+		js, err := jetstream.New(c.NATS())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := js.Stream(t.Context(), "PUSH")
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := s.Info(t.Context(), jetstream.WithSubjectFilter("push."+edge))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(info.State.Subjects["push."+edge])
+	}
+	eventually(t, "what was read is forgotten", func() error {
+		if n := left("reads"); n > 5 { // its newest ticks
+			return fmt.Errorf("%d entries are left", n)
+		}
+		return nil
+	})
+	if n := left("away"); n != pushes {
+		t.Errorf("%d of the %d pushes of another edge are left", n, pushes)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+}
