@@ -2,6 +2,7 @@
 // What comes out of it are the values of package chat.
 //
 //	in.<partition>.<conversation>   stream INGRESS, memory   edges put requests in, the partition's sequencer reads them
+//	in.<partition>.several          the same, of a busy process: requests of several conversations in one entry
 //	$KV.LOG.<partition>             bucket LOG, file         a revision is a block; sequencers append, fan-out and persist read
 //	push.<edge>                     stream PUSH, memory      the fan-out hands frames to an edge
 //	event.<app>.<aggregate>         stream EVENTS, file      what Postgres has decided, for devices, webhooks and caches
