@@ -52,7 +52,8 @@ func TestPositions(t *testing.T) {
 		at   chat.Position
 		next uint64
 	}{
-		{0, 0},
+		{0, 1},
+		{500, 1},
 		{chat.PositionOf(1, 2), 1},
 		{chat.PositionOf(1, 1), 1},
 		{chat.PositionOf(1, 0), 2},

@@ -14,8 +14,8 @@ func PositionOf(entry uint64, after int) Position {
 	return Position(entry*MaxParcel + MaxParcel - 1 - uint64(after)) //nolint:gosec // below MaxParcel
 }
 
-// Next returns the first entry that holds something after the position.
-func (p Position) Next() uint64 { return (uint64(p) + 1) / MaxParcel }
+// Next returns the first entry that may hold something after the position; entries begin at 1.
+func (p Position) Next() uint64 { return max(1, (uint64(p)+1)/MaxParcel) }
 
 // Life names a memory stream's content between two losses of it. A position of another life is void.
 type Life uint64

@@ -38,7 +38,7 @@ type Offered struct {
 func (c *Conn) ReadIngress(ctx context.Context, g *Generation, p chat.Partition, after chat.Position) (*Reader[Offered], error) {
 	tick := ingressTick(p)
 	return readEach(ctx, c, g, streamIngress, "the ingress", readerInbox, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{ingressFilter(p)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(after.Next(), 1),
+		FilterSubjects: []string{ingressFilter(p)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after.Next(),
 	}, func(m jetstream.Msg, put func(Offered)) {
 		meta, err := m.Metadata()
 		if err != nil {

@@ -165,3 +165,19 @@ func TestSignalsOfABusyProcessAllArrive(t *testing.T) {
 		return nil
 	})
 }
+
+// TestAPurgeUpToALowPositionTakesNothing purges up to positions that are before every entry.
+func TestAPurgeUpToALowPositionTakesNothing(t *testing.T) {
+	c := streamstest.Connect(t, streamstest.Server(t), streams.Layout{Partitions: 1})
+	if err := submit(c, "a"); err != nil {
+		t.Fatal(err)
+	}
+	for _, low := range []chat.Position{0, 1, 500} {
+		if err := c.PurgeIngress(t.Context(), c.Generation().Ingress, low); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all := readOffered(t, c, 0, 1); all[0].Request.MessageID != "a" {
+		t.Errorf("%+v is left", all[0].Request)
+	}
+}

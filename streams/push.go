@@ -101,11 +101,15 @@ func (c *Conn) ReadPushes(ctx context.Context, g *Generation, edge chat.NodeID, 
 // forgetPushes drops what an edge has read of its pushes, up to a sequence of a generation's life of PUSH. They would be dropped for their age, but
 // at a high rate they fill the stream long before.
 func (c *Conn) forgetPushes(ctx context.Context, g *Generation, edge chat.NodeID, read uint64) error {
-	if !c.present(g) {
-		return errPast
+	life, err := c.readLife(ctx, memoryStreams[1])
+	if err != nil {
+		return err
+	}
+	if life != g.Push {
+		return errPast // the sequence means nothing in another life
 	}
 	var purged struct{}
-	err := c.api(ctx, "STREAM.PURGE."+streamPush, map[string]any{"filter": pushSubject(edge), "seq": read + 1}, &purged)
+	err = c.api(ctx, "STREAM.PURGE."+streamPush, map[string]any{"filter": pushSubject(edge), "seq": read + 1}, &purged)
 	if err != nil {
 		return fmt.Errorf("forget pushes that edge %s has read: %w", edge, err)
 	}

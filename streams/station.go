@@ -149,6 +149,8 @@ type visit struct {
 	e   Patron
 	g   *Generation
 	seq uint64 // of the edge's key
+
+	forgetting sync.Mutex // held while pushes are being forgotten
 }
 
 // ghostsEvery is how often routes are compared with the sessions: a removal, or a change, is lost when the broker is away at that moment.
@@ -248,7 +250,6 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 	defer clean.Stop()
 	forget := time.NewTicker(forgetEvery)
 	defer forget.Stop()
-	forgotten := make(chan struct{}, 1) // has room while nothing is being forgotten
 	var cleaning sync.WaitGroup
 	defer cleaning.Wait()
 	for {
@@ -270,17 +271,7 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 				}
 			})
 		case <-forget.C:
-			select {
-			case forgotten <- struct{}{}:
-				read := v.s.read
-				cleaning.Go(func() {
-					if err := v.s.c.forgetPushes(ctx, v.g, v.s.node, read); err != nil {
-						v.s.c.log.DebugContext(ctx, "pushes were not forgotten", "cause", err)
-					}
-					<-forgotten
-				})
-			default: // the broker is slow
-			}
+			v.forget(ctx, &cleaning)
 		case <-tick.C:
 			if err := v.s.c.TickPush(v.s.node); err != nil {
 				v.s.c.log.DebugContext(ctx, "no tick", "cause", err)
@@ -293,6 +284,20 @@ func (v *visit) loop(ctx context.Context, pushes *Reader[Pushed], routes *Routes
 			}
 		}
 	}
+}
+
+// forget lets go of the pushes that were read, beside the loop and one time after the other.
+func (v *visit) forget(ctx context.Context, beside *sync.WaitGroup) {
+	if !v.forgetting.TryLock() {
+		return // the broker is slow
+	}
+	read := v.s.read
+	beside.Go(func() {
+		defer v.forgetting.Unlock()
+		if err := v.s.c.forgetPushes(ctx, v.g, v.s.node, read); err != nil {
+			v.s.c.log.DebugContext(ctx, "pushes were not forgotten", "cause", err)
+		}
+	})
 }
 
 // announce writes the edge's key for the first time in this generation.
