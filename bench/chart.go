@@ -74,14 +74,14 @@ func panelOf(title, unit string, seconds []Second, curves ...curve) panel {
 			top = math.Max(top, c.of(s))
 		}
 	}
-	step := roundStep(top / 4)
+	step := RoundStep(top / 4)
 	top, end = math.Max(step*math.Ceil(top/step), step), math.Max(end, 1)
 	x := func(v float64) float64 { return panelLeft + v/end*(panelWidth-panelLeft-10) }
 	y := func(v float64) float64 { return 10 + (1-v/top)*(panelHeight-panelFoot-10) }
 	for v := 0.0; v <= top+step/2; v += step {
 		p.Y = append(p.Y, panelMark{y(v), fmt.Sprintf("%g%s", v, unit)})
 	}
-	each := roundStep(end / 8)
+	each := RoundStep(end / 8)
 	for v := 0.0; v <= end+each/100; v += each {
 		p.X = append(p.X, panelMark{x(v), fmt.Sprintf("%g s", v)})
 	}
@@ -95,8 +95,8 @@ func panelOf(title, unit string, seconds []Second, curves ...curve) panel {
 	return p
 }
 
-// roundStep returns a step of 1, 2 or 5 times a power of ten, no smaller than x.
-func roundStep(x float64) float64 {
+// RoundStep returns a step of 1, 2 or 5 times a power of ten, no smaller than x.
+func RoundStep(x float64) float64 {
 	if x <= 0 {
 		return 1
 	}

@@ -122,7 +122,7 @@ func (s *system) quiet(ctx context.Context, progress *Progress) error {
 	last := s.cpu()
 	for began := time.Now(); time.Since(began) < quietPatience; {
 		progress.line("waiting until the server is quiet")
-		if err := pause(ctx, quietLook); err != nil {
+		if err := Pause(ctx, quietLook); err != nil {
 			return err
 		}
 		now := s.cpu()
@@ -156,7 +156,7 @@ func (w Idle) ping(ctx context.Context, t *Target, sys *system, s *sleepers, r *
 	}
 	before := sys.cpu()
 	t.Progress.line("doing nothing for %s", w.Pings)
-	if err := pause(ctx, w.Pings); err != nil {
+	if err := Pause(ctx, w.Pings); err != nil {
 		return err
 	}
 	idle := sys.cpu() - before
@@ -223,7 +223,7 @@ func (s *sleepers) ping(ctx context.Context, over time.Duration) error {
 		_ = c.say(wire.Ping, []byte("{}")) // the reader sees that the connection has ended
 	}
 	for waited := time.Now(); time.Since(waited) < time.Second && s.pongs.Load() < int64(len(s.conns)); {
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := Pause(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -289,7 +289,7 @@ func (l *load) settle(ctx context.Context) error {
 			last, since = sum, time.Now()
 		}
 		l.target.Progress.line("waiting for %d answers and %d deliveries", l.said.Load()-answered, l.owed.Load()-delivered)
-		if err := pause(ctx, 2*time.Millisecond); err != nil {
+		if err := Pause(ctx, 2*time.Millisecond); err != nil {
 			return err
 		}
 	}
@@ -300,7 +300,7 @@ func (l *load) settle(ctx context.Context) error {
 func (l *load) settleReceipts(ctx context.Context) error {
 	const patience = time.Second
 	for began := time.Now(); l.receipted && time.Since(began) < patience && l.receipts.Load() < l.delivered.Load(); {
-		if err := pause(ctx, 2*time.Millisecond); err != nil {
+		if err := Pause(ctx, 2*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -120,7 +120,7 @@ func (w Raw) stream(ctx context.Context, js jetstream.JetStream, name string, r 
 		all = consumed == r.Published
 		r.ConsumedPS, r.Through = float64(consumed)/time.Since(began).Seconds(), percentiles(through)
 		mu.Unlock()
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := Pause(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -186,7 +186,7 @@ func (l *load) try(ctx context.Context, first *talker) (bool, error) {
 		if l.hearers.Load() >= int64(l.listeners()) && first.ledger.of(n).acked {
 			return true, nil
 		}
-		if err := pause(ctx, 10*time.Millisecond); err != nil {
+		if err := Pause(ctx, 10*time.Millisecond); err != nil {
 			return false, err
 		}
 	}

@@ -151,8 +151,8 @@ func (t *Target) users(ctx context.Context, n int) error {
 	return nil
 }
 
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
+// Pause waits for a time, or until ctx ends.
+func Pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -176,7 +176,7 @@ func (t *Target) awaitRows(ctx context.Context, want []store.Range, fault func(*
 		}
 		t.Progress.line("%d of %d conversations wait for their rows", len(behind), len(want))
 		if len(behind) > 0 {
-			if err := pause(ctx, 5*time.Millisecond); err != nil {
+			if err := Pause(ctx, 5*time.Millisecond); err != nil {
 				return 0, 0, err
 			}
 		}

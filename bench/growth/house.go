@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/whaleshark-im/whaleshark/bench"
 )
 
 const (
@@ -289,7 +291,7 @@ func (h *house) until(ctx context.Context, good func(*status) error) error {
 		if time.Since(began) > readyPatience {
 			return fmt.Errorf("not ready within %s: %w", readyPatience, err)
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := bench.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}

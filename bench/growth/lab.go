@@ -88,18 +88,6 @@ func (h *house) run(ctx context.Context, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // progress tells on stderr how far all of it is.
 type progress struct {
 	out   io.Writer

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"strconv"
+
+	"github.com/whaleshark-im/whaleshark/bench"
 )
 
 // scale says where in the picture a value is.
@@ -41,7 +43,7 @@ func scaleOf(all []float64, log bool, from, to float64) scale {
 }
 
 func (s *scale) linearTicks(top float64) {
-	step := roundStep(top / steps)
+	step := bench.RoundStep(top / steps)
 	for i := 0; ; i++ {
 		t := float64(i) * step
 		s.ticks = append(s.ticks, t)
@@ -83,20 +85,6 @@ func (s scale) at(v float64) float64 {
 		share = math.Log(v/s.low) / math.Log(s.high/s.low)
 	}
 	return s.from + share*(s.to-s.from)
-}
-
-// roundStep returns a step of 1, 2 or 5 times a power of ten, no smaller than x.
-func roundStep(x float64) float64 {
-	if x <= 0 {
-		return 1
-	}
-	power := math.Pow(10, math.Floor(math.Log10(x)))
-	for _, m := range []float64{1, 2, 5} {
-		if m*power >= x {
-			return m * power
-		}
-	}
-	return 10 * power
 }
 
 // rounded writes a number for people: three digits of a small one, all before the point of a large one, in groups.

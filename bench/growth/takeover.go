@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/whaleshark-im/whaleshark/bench"
 )
 
 // takeover shows how long a partition's messages wait when its owner is killed. Another sequence worker is there and notices it; then it folds
@@ -114,7 +116,7 @@ func (h *house) say(ctx context.Context, edge string) error {
 		if time.Since(began) > readyPatience {
 			return fmt.Errorf("no message is acknowledged within %s: %w", readyPatience, err)
 		}
-		if err := pause(ctx, lookEvery); err != nil {
+		if err := bench.Pause(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
