@@ -70,7 +70,7 @@ type seat struct {
 
 // fillFor is how long an owner that has fewer requests than its last block had records waits for the others. Those who were answered together
 // ask again together: without this, the first of them has a block of his own, and the others wait for it. A block costs the broker and all who
-// read the log about as much as ten requests.
+// read the log as much as several requests.
 const fillFor = 400 * time.Microsecond
 
 func newSeat(t *turns) *seat {
